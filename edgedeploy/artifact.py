@@ -1,0 +1,292 @@
+"""The artifact bundle's manifest: what the exporter promises and everything after it relies on.
+
+A bundle is a directory: `manifest.json`, one model file per stage, `golden/` (real inputs, what the float model says of
+them, what this artifact says of them), `eval/` (labelled samples) and `bundle.sha256`. Nothing is read out of a file name.
+Reading and writing the directory is in `edgedeploy.bundle`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from edgedeploy.signature import Dim, DType, SafeName, Signature, Strict, TensorSpec
+
+SCHEMA_VERSION = 1
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Text = Annotated[str, StringConstraints(max_length=4000)]
+Precision = Literal["fp32", "int8-static", "as-given"]
+#: a path inside the bundle: plain names joined by "/", never absolute, never ".."
+RelPath = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_+-][A-Za-z0-9_.+-]*(/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)*$", max_length=300)
+]
+
+
+class Quantisation(Strict):
+    """Affine quantisation of a tensor: real = scale * (stored - zero_point)."""
+
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    zero_point: Annotated[int, Field(ge=-128, le=255)]
+
+
+class Cast(Strict):
+    """To another dtype; a value that does not fit is an error."""
+
+    op: Literal["cast"] = "cast"
+    to: DType
+
+
+class Quantize(Strict):
+    """float32 -> int8/uint8, rounded half to even and clamped."""
+
+    op: Literal["quantize"] = "quantize"
+    to: Literal["int8", "uint8"]
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    zero_point: int
+
+
+class Dequantize(Strict):
+    """int8/uint8 -> float32."""
+
+    op: Literal["dequantize"] = "dequantize"
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    zero_point: int
+
+
+class Transpose(Strict):
+    """Permute the axes."""
+
+    op: Literal["transpose"] = "transpose"
+    perm: Annotated[tuple[int, ...], Field(max_length=8)]
+
+
+class Reshape(Strict):
+    """Another shape of the same number of elements."""
+
+    op: Literal["reshape"] = "reshape"
+    shape: Annotated[tuple[Dim, ...], Field(max_length=8)]
+
+
+Adapter = Annotated[Cast | Quantize | Dequantize | Transpose | Reshape, Field(discriminator="op")]
+
+
+class Port(Strict):
+    """One input or output of a stage.
+
+    `name` is the runtime's own name of it; `tensor` is what the model file itself takes or gives; `source` names the
+    signature's tensor (or a cut tensor) it stands for, and `adapters` lead from that tensor to this one (inputs) or from
+    this one to that (outputs).
+    """
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    source: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    tensor: TensorSpec
+    quantisation: Quantisation | None = None
+    adapters: Annotated[tuple[Adapter, ...], Field(max_length=8)] = ()
+
+
+class HeavyOp(Strict):
+    """A multiply-accumulate operator and where it runs."""
+
+    name: Annotated[str, StringConstraints(max_length=300)]
+    kind: Annotated[str, StringConstraints(max_length=100)]
+    macs: Annotated[int, Field(ge=0)]
+    #: what its kernel computes in, as found in the lowered graph
+    compute: Literal["fp32", "fp16", "int8", "unknown"]
+    #: taken by the fast backend
+    fast: bool
+
+
+class Coverage(Strict):
+    """How much of the lowered graph the fast backend took, and how much of it computes in int8.
+
+    Shares are of the multiply-accumulates of one inference (0..1). `partitions` counts the pieces the graph fell into on the
+    fast backend; `off_backend` lists the operators (kind -> count) left to the runtime's plain kernels.
+    """
+
+    method: Text
+    macs: Annotated[int, Field(ge=0)]
+    fast_share: Annotated[float, Field(ge=0, le=1)]
+    int8_share: Annotated[float, Field(ge=0, le=1)]
+    partitions: Annotated[int, Field(ge=0)] | None = None
+    off_backend: dict[str, int] = {}
+    heavy: Annotated[tuple[HeavyOp, ...], Field(max_length=2000)] = ()
+
+
+class Stage(Strict):
+    """One model file and its ends."""
+
+    file: RelPath
+    sha256: Sha256
+    bytes: Annotated[int, Field(ge=1)]
+    inputs: Annotated[tuple[Port, ...], Field(min_length=1, max_length=64)]
+    outputs: Annotated[tuple[Port, ...], Field(min_length=1, max_length=64)]
+    coverage: Coverage | None = None
+
+
+class Recipe(Strict):
+    """What was done to the model, in the canonical order: float transforms, cut, quantisation of each stage."""
+
+    asked: Annotated[str, StringConstraints(max_length=200)]
+    transforms: tuple[SafeName, ...] = ()
+    cut: Annotated[str, StringConstraints(max_length=300)] | None = None
+    precision: Precision = "fp32"
+    #: what each step was done with (temperatures, calibration method, scheme, ...)
+    parameters: dict[str, Any] = {}
+
+
+class Parity(Strict):
+    """The artifact against the float model it was made from, on the golden inputs and on the whole evaluation set.
+
+    `same_top1` is the share of evaluation examples where both name the same class.
+    """
+
+    against: Text
+    golden_cases: Annotated[int, Field(ge=1)]
+    max_abs: Annotated[float, Field(ge=0)]
+    mean_abs: Annotated[float, Field(ge=0)]
+    min_cosine: Annotated[float, Field(ge=-1.000001, le=1.000001)]
+    same_top1: Annotated[float, Field(ge=0, le=1)] | None = None
+    evaluated: Annotated[int, Field(ge=0)] = 0
+
+
+class Accuracy(Strict):
+    """Accuracy on the evaluation set, with its 95 % interval (Wilson score)."""
+
+    metric: str
+    value: Annotated[float, Field(ge=0, le=1)]
+    low: Annotated[float, Field(ge=0, le=1)]
+    high: Annotated[float, Field(ge=0, le=1)]
+    n: Annotated[int, Field(ge=1)]
+
+
+class Drop(Strict):
+    """Accuracy lost against identity on the same runtime, paired over the evaluation set, in points (0..100), 95 % interval.
+
+    `lost` examples only identity gets right, `won` only this artifact does.
+    """
+
+    against: Sha256 | None
+    points: float
+    low: float
+    high: float
+    n: Annotated[int, Field(ge=1)]
+    lost: Annotated[int, Field(ge=0)]
+    won: Annotated[int, Field(ge=0)]
+
+
+class Conformance(Strict):
+    """What a device must reproduce of the host's run of this very artifact on the golden inputs.
+
+    An output value conforms when |device - host| <= atol + rtol * |host|.
+    """
+
+    atol: Annotated[float, Field(ge=0)]
+    rtol: Annotated[float, Field(ge=0)]
+    runtime_version: str
+    isa: str
+
+
+class Claim(Strict):
+    """A claim of the operator or of the lowering, and how it was found to hold."""
+
+    name: str
+    holds: bool
+    detail: Text
+
+
+class Lineage(Strict):
+    """Which weights this artifact was made from."""
+
+    teacher: Sha256 | None = None
+    teacher_origin: str = ""
+    student: Sha256 | None = None
+    student_origin: str = ""
+
+
+class FileEntry(Strict):
+    """Digest and size of a file of the bundle that is not a stage's model."""
+
+    sha256: Sha256
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class Timing(Strict):
+    """Host medians taken at export, for the warning about slow int8 alone; never part of the digest, never a result."""
+
+    median_ms: Annotated[float, Field(ge=0)]
+    threads: Annotated[int, Field(ge=1)]
+    note: Text = ""
+
+
+class Manifest(Strict):
+    """`manifest.json`. See DESIGN in docs/ for the words; `digest()` is the bundle's identity."""
+
+    schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    subject: SafeName
+    signature: Signature
+    recipe: Recipe
+    runtime: SafeName
+    backend: SafeName
+    #: instruction set the lowering was made for: x86_64, x86_64-vnni, aarch64, any
+    target_isa: SafeName
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=8)]
+    parameters: Annotated[int, Field(ge=0)] | None = None
+    macs: Annotated[int, Field(ge=0)] | None = None
+    cut_tensors: tuple[TensorSpec, ...] = ()
+    lineage: Lineage = Lineage()
+    sets: dict[SafeName, Sha256] = {}
+    seed: int = 0
+    #: digest of everything that was asked for: an export that asks the same again keeps the bundle
+    request: Sha256 | None = None
+    toolchain: dict[SafeName, str] = {}
+    parity: Parity | None = None
+    accuracy: Accuracy | None = None
+    drop: Drop | None = None
+    conformance: Conformance | None = None
+    claims: tuple[Claim, ...] = ()
+    warnings: tuple[Text, ...] = ()
+    files: dict[RelPath, FileEntry] = {}
+    created: str = ""
+    timings: dict[str, Timing] = {}
+
+    #: left out of the digest: they differ between two otherwise equal exports
+    VOLATILE: ClassVar[tuple[str, ...]] = ("created", "timings")
+
+    @field_validator("files")
+    @classmethod
+    def _files_do_not_name_the_manifest(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
+        for reserved in ("manifest.json", "bundle.sha256"):
+            if reserved in files:
+                raise ValueError(f"{reserved} cannot list itself")
+        return files
+
+    @model_validator(mode="after")
+    def _stage_files_are_apart(self) -> Manifest:
+        names = [stage.file for stage in self.stages]
+        if len(set(names)) != len(names) or set(names) & set(self.files):
+            raise ValueError("two entries of the manifest name the same file")
+        return self
+
+    @property
+    def precision(self) -> str:
+        """fp32, int8-static, ..."""
+        return self.recipe.precision
+
+    @property
+    def model_bytes(self) -> int:
+        """Bytes of all stages' model files: what a device has to hold."""
+        return sum(stage.bytes for stage in self.stages)
+
+    def canonical(self) -> bytes:
+        """The manifest as canonical JSON (sorted keys, no spaces, ASCII) without times and timings."""
+        data = self.model_dump(mode="json", exclude=set(self.VOLATILE))
+        return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+
+    def digest(self) -> str:
+        """sha256 of `canonical()`: the identity of the bundle."""
+        return hashlib.sha256(self.canonical()).hexdigest()

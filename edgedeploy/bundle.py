@@ -1,0 +1,222 @@
+"""Bundles on disk: written beside and renamed into place, read with every digest checked."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import ValidationError
+
+from edgedeploy.artifact import FileEntry, Manifest
+from edgedeploy.errors import UserError
+
+MANIFEST = "manifest.json"
+DIGEST = "bundle.sha256"
+#: a manifest larger than this is not one of ours
+MAX_MANIFEST_BYTES = 16 * 2**20
+MAX_FILE_BYTES = 4 * 2**30
+
+
+class BundleError(UserError):
+    """The bundle is not whole: the message names the file and what is wrong with it."""
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file, read in pieces."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read: where it is and what its manifest says."""
+
+    path: Path
+    manifest: Manifest
+    digest: str
+
+    def file(self, name: str) -> Path:
+        """The path of a file that the manifest lists. Raises BundleError for one that it does not."""
+        if name not in self.manifest.files and name not in {stage.file for stage in self.manifest.stages}:
+            raise BundleError(f"{self.path}: the manifest lists no file {name!r}")
+        return self.path / name
+
+    def arrays(self, group: str) -> dict[str, npt.NDArray[Any]]:
+        """The arrays of `golden/inputs`, `golden/expected` or `golden/float`, by name. Never unpickles.
+
+        Raises BundleError for a file that holds no array.
+        """
+        prefix = group.rstrip("/") + "/"
+        names = [name for name in self.manifest.files if name.startswith(prefix) and name.endswith(".npy")]
+        return {name[len(prefix) : -4]: _load(self.path / name)["array"] for name in sorted(names)}
+
+    def npz(self, name: str) -> dict[str, npt.NDArray[Any]]:
+        """The arrays of a listed .npz file (`eval/inputs.npz`, `eval/labels.npz`, `eval/host.npz`), by name.
+
+        Raises BundleError when it is not listed or holds something else.
+        """
+        return _load(self.file(name))
+
+
+def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"array": loaded}
+        with loaded:
+            return {key: loaded[key] for key in loaded.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+        raise BundleError(f"{path}: not a readable array file ({error})") from None
+
+
+def _digest_lines(digest: str, manifest: Path) -> str:
+    # Two lines: the bundle's identity, which leaves times out, and the file's own digest, which leaves nothing out.
+    return f"{digest}  bundle\n{file_sha256(manifest)}  {MANIFEST}\n"
+
+
+def _read_manifest(path: Path) -> Manifest:
+    source = path / MANIFEST
+    if not path.is_dir():
+        raise BundleError(f"{path}: no such bundle (a bundle is a directory with a {MANIFEST}; `edgedeploy export` makes one)")
+    if not source.is_file():
+        raise BundleError(f"{path}: not a bundle, there is no {MANIFEST} in it")
+    if source.stat().st_size > MAX_MANIFEST_BYTES:
+        raise BundleError(f"{source}: over {MAX_MANIFEST_BYTES} bytes, not a manifest")
+    try:
+        data = json.loads(source.read_text("utf-8"))
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise BundleError(f"{source}: not JSON ({error})") from None
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > Manifest.model_fields["schema_version"].default:
+        raise BundleError(f"{source}: schema_version {version} is newer than this edgedeploy reads; update edgedeploy")
+    try:
+        return Manifest.model_validate_json(source.read_bytes())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the manifest"
+        raise BundleError(f"{source}: {where}: {first['msg']}") from None
+    except ValueError as error:
+        raise BundleError(f"{source}: {error}") from None
+
+
+def read(path: Path) -> Bundle:
+    """Read a bundle's manifest and check it against `bundle.sha256`. The other files are checked by `check_files`.
+
+    Raises BundleError (a UserError) when it is missing, malformed, or does not match its digest.
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    try:
+        digest = manifest.digest()
+    except (ValueError, RecursionError) as error:  # NaN, or nesting past all reason, in a free-form field
+        raise BundleError(f"{path / MANIFEST}: cannot be made canonical ({error})") from None
+    try:
+        stated = (path / DIGEST).read_text("ascii")
+    except (OSError, UnicodeDecodeError):
+        raise BundleError(f"{path / DIGEST}: missing or unreadable") from None
+    if stated != _digest_lines(digest, path / MANIFEST):
+        raise BundleError(f"{path / MANIFEST}: does not match {DIGEST}; the manifest or the digest was changed")
+    return Bundle(path, manifest, digest)
+
+
+def check_files(bundle: Bundle) -> None:
+    """Check size and digest of every file the manifest lists, and that no file is there that it does not list.
+
+    Raises BundleError naming the first file that is wrong.
+    """
+    listed = {name: (entry.sha256, entry.bytes) for name, entry in bundle.manifest.files.items()}
+    listed |= {stage.file: (stage.sha256, stage.bytes) for stage in bundle.manifest.stages}
+    root = bundle.path.resolve()
+    for name, (sha256, size) in sorted(listed.items()):
+        target = bundle.path / name
+        if target.is_symlink() or not target.resolve().is_relative_to(root):
+            raise BundleError(f"{target}: leads out of the bundle")
+        if not target.is_file():
+            raise BundleError(f"{target}: missing")
+        if target.stat().st_size != size:
+            raise BundleError(f"{target}: has {target.stat().st_size} bytes, the manifest says {size}")
+        if file_sha256(target) != sha256:
+            raise BundleError(f"{target}: digest differs from the manifest's; the file was changed")
+    for found in sorted(bundle.path.rglob("*")):
+        name = found.relative_to(bundle.path).as_posix()
+        if (found.is_file() or found.is_symlink()) and name not in listed and name not in (MANIFEST, DIGEST):
+            raise BundleError(f"{found}: not in the manifest")
+
+
+def write_array(directory: Path, name: str, array: npt.NDArray[Any]) -> None:
+    """Write `directory/name.npy`, plain (never pickled)."""
+    target = directory / f"{name}.npy"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as handle:
+        np.save(handle, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def write_arrays_compressed(target: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write a compressed .npz. Its bytes depend on the arrays only: members carry no time stamp."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(target, "w") as archive:
+        for name in sorted(arrays):
+            buffer = io.BytesIO()
+            np.save(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            archive.writestr(member, buffer.getvalue(), zipfile.ZIP_DEFLATED, 6)
+
+
+def list_files(directory: Path, stages: set[str]) -> dict[str, FileEntry]:
+    """The `files` entry of a manifest: everything in the directory but the stages' model files."""
+    entries: dict[str, FileEntry] = {}
+    for found in sorted(directory.rglob("*")):
+        name = found.relative_to(directory).as_posix()
+        if found.is_file() and name not in stages and name not in (MANIFEST, DIGEST):
+            entries[name] = FileEntry(sha256=file_sha256(found), bytes=found.stat().st_size)
+    return entries
+
+
+@contextmanager
+def writing(destination: Path, *, replace: bool) -> Iterator[Path]:
+    """A directory beside `destination` to build a bundle in; renamed into place when the block ends without an error.
+
+    `seal` must have been called inside. Raises UserError when something is there and `replace` is false; what was there
+    stays until the new bundle is whole.
+    """
+    destination = Path(destination)
+    if destination.exists() and not replace:
+        raise UserError(f"{destination} is there already; give --force to replace it, or another --out")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    try:
+        yield scratch
+        if not (scratch / DIGEST).is_file():
+            raise RuntimeError("a bundle was not sealed before it was put in place")
+        os.chmod(scratch, 0o755)
+        if destination.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{destination.name}.old.", dir=destination.parent))
+            os.rename(destination, old / "bundle")
+            os.rename(scratch, destination)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.rename(scratch, destination)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def seal(directory: Path, manifest: Manifest) -> str:
+    """Write `manifest.json` and `bundle.sha256` into a bundle being written; returns the bundle's digest."""
+    text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=True, allow_nan=False)
+    (directory / MANIFEST).write_text(text + "\n", "utf-8")
+    digest = manifest.digest()
+    (directory / DIGEST).write_text(_digest_lines(digest, directory / MANIFEST), "ascii")
+    return digest

@@ -1,0 +1,88 @@
+"""The command line: one file per command, imported only when it is called, so that `--help` stays instant."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from edgedeploy import __version__
+from edgedeploy.errors import EdgedeployError, TransientError, UserError
+
+#: command -> the line `edgedeploy --help` shows; its module is edgedeploy.commands.<command>
+COMMANDS = {
+    "export": "Turn a model under an operator into artifact bundles.",
+    "bench": "Measure bundles (or a bare model file) on a device.",
+    "show": "Print what a bundle is.",
+    "verify": "Check a bundle: digests, schema, outputs.",
+    "results": "List and show what was measured.",
+    "completion": "Print the shell's completion script.",
+}
+
+
+class _LazyGroup(click.Group):
+    """Commands are modules with a `command`; listing them imports none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"edgedeploy.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgedeploy")
+def cli() -> None:
+    """Export a model under a deployment operator, measure it on a device, and say which way to deploy it.
+
+    \b
+    Example:
+      edgedeploy export --op dsptq
+      edgedeploy bench --device local
+    """
+
+
+def _fail(message: str, kind: str, code: int, *, as_json: bool) -> NoReturn:
+    if as_json:
+        click.echo(json.dumps({"error": {"kind": kind, "message": message}}))
+    click.echo(f"edgedeploy: {message}", err=True)
+    sys.exit(code)
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Entry point. Exit codes: 0 done, 1 something failed or is a bug of ours, 2 the user can fix it, 130 Ctrl-C."""
+    arguments = sys.argv[1:] if args is None else args
+    as_json = "--json" in arguments
+    try:
+        result = cli.main(arguments, prog_name="edgedeploy", standalone_mode=False)
+        # flushed here, so that a closed pipe is met inside the try and not at interpreter exit
+        sys.stdout.flush()
+        sys.exit(result if isinstance(result, int) else 0)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _fail("stopped; what was finished is kept", "interrupted", 130, as_json=as_json)
+    except click.ClickException as error:
+        _fail(error.format_message(), "user", 2, as_json=as_json)
+    except EdgedeployError as error:
+        kind = "user" if isinstance(error, UserError) else "transient" if isinstance(error, TransientError) else "failed"
+        _fail(str(error), kind, error.exit_code, as_json=as_json and not error.reported)
+    except BrokenPipeError:
+        # the reader went away (`| head`): point stdout at nothing so that the interpreter's own flush is quiet
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}", "user", 2, as_json=as_json)

@@ -1,0 +1,130 @@
+"""`edgedeploy export`: subject x operator x runtime -> artifact bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgedeploy.errors import EdgedeployError
+
+if TYPE_CHECKING:
+    from exporter.export import Outcome
+
+
+class SomeFailed(EdgedeployError):
+    """Some combinations failed; each is in the table or the JSON document."""
+
+    reported = True
+
+
+@click.command()
+@click.option("--op", "operators", default="dsptq", show_default=True, metavar="OP[,OP…]",
+              help="identity, distilled, sptq, dsptq, or steps joined by +. identity is always exported too.")  # fmt: skip
+@click.option("--subject", "subjects", default="fashion-lite0", show_default=True, metavar="NAME[,NAME…]",
+              help="A built-in subject, all, FILE.py:ATTRIBUTE, or FILE.pt2 (with --data).")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path), help="The .npz with the sets of a .pt2 subject.")
+@click.option("--runtime", "runtimes", default="all", show_default=True, metavar="NAME[,NAME…]",
+              help="onnx, tflite, executorch, or all.")  # fmt: skip
+@click.option("--target", help="Instruction set to lower for: x86_64, x86_64-vnni or aarch64. Default: this host's.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("artifacts"), show_default=True,
+              help="Where the bundles go.")  # fmt: skip
+@click.option("--calibration-samples", type=click.IntRange(1, 100_000), default=256, show_default=True,
+              help="Examples the int8 ranges are calibrated on.")  # fmt: skip
+@click.option("--calibration", "methods", default="all", show_default=True, metavar="METHOD[,METHOD…]",
+              help="minmax, percentile, entropy, or all: the most accurate on the validation set is kept.")  # fmt: skip
+@click.option("--max-drop", "max_points", type=float, default=3.0, show_default=True,
+              help="Points of accuracy an int8 lowering may lose against its float model; more fails the export.")  # fmt: skip
+@click.option("--retrain", is_flag=True, help="Train the weights anew instead of taking the shipped ones.")
+@click.option("--force", is_flag=True, help="Replace bundles that are there and were made from something else.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
+@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+def command(
+    operators: str, subjects: str, data: Path | None, runtimes: str, target: str | None, out: Path,
+    calibration_samples: int, methods: str, max_points: float, retrain: bool, force: bool, as_json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Turn a model under an operator into artifact bundles, one per runtime.
+
+    Every artifact is run on its real runtime, on real inputs and on the whole evaluation set, before its bundle is
+    written. Running the same command again keeps what is there.
+
+    \b
+    Examples:
+      edgedeploy export --op dsptq
+      edgedeploy export --op identity,distilled,sptq,dsptq --subject film-minilm --runtime onnx
+      edgedeploy export --op sptq --subject examples/my_model.py:subject
+      edgedeploy export --op sptq --subject my_model.pt2 --data my_data.npz
+    """
+    from edgedeploy import isa
+    from edgedeploy.progress import Reporter
+    from exporter import operators as operator_registry
+    from exporter import runtimes as runtime_registry
+    from exporter import subjects as subject_registry
+    from exporter.assemble import Options
+    from exporter.export import export
+    from exporter.runtimes.base import CALIBRATION_METHODS
+
+    reporter = Reporter(quiet=quiet)
+    asked = _names(operators, (*operator_registry.NAMES, *operator_registry.ALIASES), "--op")
+    for name in asked:
+        operator_registry.parse(name)
+    chosen = _names(methods, CALIBRATION_METHODS, "--calibration")
+    for method in chosen:
+        if method not in CALIBRATION_METHODS:
+            raise click.UsageError(f"--calibration {method!r}: choose of {', '.join(CALIBRATION_METHODS)}, or all")
+    in_order = tuple(method for method in CALIBRATION_METHODS if method in chosen)
+    options = Options(isa.resolve(target), calibration_samples, in_order, max_points)
+    made_runtimes = [runtime_registry.get(name) for name in _names(runtimes, runtime_registry.names(), "--runtime")]
+    made_subjects = [subject_registry.load(name, data) for name in _names(subjects, subject_registry.names(), "--subject")]
+    outcomes = export(
+        made_subjects, asked, made_runtimes, out, options,
+        retrain=retrain, force=force, progress=reporter, say=reporter.say,
+    )  # fmt: skip
+    _print(outcomes, as_json=as_json)
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if failed:
+        error = SomeFailed("\n".join(str(outcome.error) for outcome in failed))
+        # a single cause the user can fix is the user's to fix: exit 2
+        codes = {outcome.error.exit_code for outcome in failed if outcome.error is not None}
+        error.exit_code = codes.pop() if len(codes) == 1 else 1
+        raise error
+
+
+def _names(text: str, everything: tuple[str, ...], option: str) -> list[str]:
+    if text == "all":
+        return list(everything)
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise click.UsageError(f"{option} names nothing; there are {', '.join(everything)}, or all")
+    return names
+
+
+def _print(outcomes: list[Outcome], *, as_json: bool) -> None:
+    import json
+
+    from edgedeploy import bundle
+    from edgedeploy.describe import summary_table
+
+    rows: list[dict[str, Any]] = []
+    for outcome in outcomes:
+        row: dict[str, Any] = {
+            "subject": outcome.subject, "operator": outcome.operator, "runtime": outcome.runtime, "backend": outcome.backend,
+            "state": outcome.state, "path": str(outcome.path), "digest": outcome.digest,
+            "error": str(outcome.error) if outcome.error is not None else None,
+        }  # fmt: skip
+        if outcome.error is None:
+            manifest = bundle.read(outcome.path).manifest
+            row |= {
+                "precision": manifest.precision, "target": manifest.target_isa, "model_bytes": manifest.model_bytes,
+                "accuracy": manifest.accuracy.model_dump() if manifest.accuracy else None,
+                "drop": manifest.drop.model_dump() if manifest.drop else None,
+                "int8_share": manifest.stages[0].coverage.int8_share if manifest.stages[0].coverage else None,
+                "fast_share": manifest.stages[0].coverage.fast_share if manifest.stages[0].coverage else None,
+                "notes": [*manifest.warnings, *(timing.note for timing in manifest.timings.values() if timing.note)],
+            }  # fmt: skip
+        rows.append(row)
+    if as_json:
+        click.echo(json.dumps({"bundles": rows}))
+    else:
+        summary_table(rows)

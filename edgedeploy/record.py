@@ -1,0 +1,161 @@
+"""The run record: what a run measured, with the context it was measured in.
+
+A run is a directory: `run.json` (written last: its presence is the commit), `samples.parquet`, `log/`. While it runs there is
+`samples.jsonl`, append-only, and `run.partial.json`. Reading and writing are in `device_runner.results.store`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from edgedeploy.artifact import Accuracy, Drop, Sha256, Text
+from edgedeploy.signature import SafeName, Strict
+
+SCHEMA_VERSION = 1
+
+Phase = Literal["first", "warmup", "steady"]
+Name = Annotated[str, StringConstraints(max_length=500)]
+
+
+class Limits(Strict):
+    """When a phase of a launch ends: both minima are met, or the maximum is reached."""
+
+    min_count: Annotated[int, Field(ge=0)]
+    min_ms: Annotated[float, Field(ge=0)]
+    max_count: Annotated[int, Field(ge=1)] = 1_000_000
+
+
+class Plan(Strict):
+    """How each artifact is measured: the same for every launch of a run."""
+
+    launches: Annotated[int, Field(ge=1, le=1000)] = 5
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    #: CPUs the process is pinned to; None leaves it to the system
+    affinity: tuple[int, ...] | None = None
+    warmup: Limits = Limits(min_count=5, min_ms=200)
+    steady: Limits = Limits(min_count=100, min_ms=1000)
+    max_seconds: Annotated[float, Field(gt=0)] = 120
+    max_memory_mb: Annotated[int, Field(ge=16)] = 4096
+
+
+class ArtifactRef(Strict):
+    """The artifact of a run, by digest; the rest is copied from its manifest so that a record can be read alone."""
+
+    digest: Sha256
+    #: "bundle", or "as-given" for a bare model file
+    kind: Literal["bundle", "as-given"]
+    path: Name
+    subject: Name
+    operator: Name
+    runtime: Name
+    backend: Name
+    precision: Name
+    target_isa: Name
+    model_bytes: Annotated[int, Field(ge=0)]
+    accuracy: Accuracy | None = None
+    drop: Drop | None = None
+
+
+class Device(Strict):
+    """A device in its role. `facts` is what it said of itself (CPU model, ABI, cores, memory, kernel)."""
+
+    name: Name
+    transport: Name
+    role: Name = "whole"
+    tier: Name = ""
+    facts: dict[str, Any] = {}
+
+
+class Context(Strict):
+    """What the device was doing. A value that could not be read is None, never a guess.
+
+    Frequencies in kHz and temperatures in degrees Celsius, by name; load average over 1 minute.
+    """
+
+    taken: str
+    load_1m: float | None = None
+    memory_available_kb: int | None = None
+    governors: dict[str, str] | None = None
+    frequencies_khz: dict[str, int] | None = None
+    temperatures_c: dict[str, float] | None = None
+    battery_percent: float | None = None
+    charging: bool | None = None
+
+
+class Launch(Strict):
+    """One process of the runner. Times are None where the launch did not get that far.
+
+    `position` is its place in the order of the whole experiment, from 0; `block` is the ABBA block it belongs to.
+    """
+
+    index: Annotated[int, Field(ge=0)]
+    position: Annotated[int, Field(ge=0)]
+    block: Annotated[int, Field(ge=0)]
+    started: str
+    valid: bool
+    #: why it is not valid; empty when it is
+    invalid_because: tuple[Text, ...] = ()
+    flags: tuple[Text, ...] = ()
+    load_cold_ns: int | None = None
+    load_warm_ns: int | None = None
+    first_ns: int | None = None
+    input_adapters_ns: int | None = None
+    output_adapters_ns: int | None = None
+    warmup_count: int = 0
+    steady_count: int = 0
+    steady_median_ns: float | None = None
+    steady_p90_ns: float | None = None
+    peak_rss_kb: int | None = None
+    involuntary_switches: int | None = None
+    #: outputs of the golden inputs against what the host got at export
+    conforms: bool | None = None
+    conformance_detail: Text = ""
+    runtime_version: Name = ""
+    before: Context | None = None
+    after: Context | None = None
+    #: the runner's error line, where there was one
+    error: dict[str, Any] | None = None
+
+
+class Interval(Strict):
+    """An estimate with its 95 % interval over launches. `low` and `high` are None from too few launches to say."""
+
+    estimate: float
+    low: float | None = None
+    high: float | None = None
+    launches: Annotated[int, Field(ge=0)]
+    method: Text = ""
+
+
+class Experiment(Strict):
+    """Several runs whose launches are interleaved. `order` lists (run id, launch index) in the order they were started."""
+
+    id: SafeName
+    seed: int
+    runs: tuple[SafeName, ...]
+    order: tuple[tuple[SafeName, int], ...]
+
+
+class RunRecord(Strict):
+    """`run.json`."""
+
+    schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    id: SafeName
+    created: str
+    finished: str
+    artifact: ArtifactRef
+    devices: Annotated[tuple[Device, ...], Field(min_length=1)]
+    plan: Plan
+    experiment: Experiment
+    software: dict[str, str] = {}
+    launches: tuple[Launch, ...]
+    #: enough valid launches, conditions met
+    valid: bool
+    invalid_because: tuple[Text, ...] = ()
+    warnings: tuple[Text, ...] = ()
+    median_ms: Interval | None = None
+    p90_ms: Interval | None = None
+    load_ms: Interval | None = None
+    first_ms: Interval | None = None

@@ -1,0 +1,132 @@
+"""Subjects x operators x runtimes -> bundles, each whole and proven before the next is begun; what is there already is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgedeploy import bundle
+from edgedeploy.errors import EdgedeployError, UserError
+from exporter import operators as operator_registry
+from exporter.assemble import Options, Reference, assemble, toolchain
+from exporter.operators.base import Draft, Operator
+from exporter.prepare import FloatModel, Prepared, prepare, request_digest
+from exporter.runtimes.base import Runtime
+from exporter.subjects.base import Progress, Subject
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one combination: "written", "kept" or "failed"."""
+
+    subject: str
+    operator: str
+    runtime: str
+    backend: str
+    path: Path
+    state: str
+    digest: str | None = None
+    error: EdgedeployError | None = None
+
+
+def bundle_path(out: Path, subject: str, operator: str, runtime: Runtime) -> Path:
+    """Where a bundle is put. For people; nothing is ever read back out of it."""
+    return out / subject / operator / f"{runtime.name}-{runtime.backend}"
+
+
+def export(
+    subjects: Sequence[Subject],
+    asked: Sequence[str],
+    runtimes: Sequence[Runtime],
+    out: Path,
+    options: Options,
+    *,
+    retrain: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> list[Outcome]:
+    """Export every combination; identity comes first and is added where it is not asked for, since a drop in accuracy
+    and a speed-up are against it.
+
+    A combination that fails is reported and does not stop the others. Raises UserError before any work when something
+    asked for does not exist.
+    """
+    parsed = [operator_registry.parse(name) for name in dict.fromkeys(("identity", *asked))]
+    outcomes: list[Outcome] = []
+    for subject in subjects:
+        say(f"{subject.name}: loading model and data")
+        prepared = prepare(subject, retrain=retrain, progress=progress)
+        for runtime in runtimes:
+            reference: Reference | None = None
+            for draft, operators in parsed:
+                path = bundle_path(out, subject.name, draft.asked, runtime)
+                try:
+                    outcome = _one(prepared, draft, operators, runtime, path, options, reference, force=force)
+                except EdgedeployError as error:
+                    outcome = Outcome(subject.name, draft.asked, runtime.name, runtime.backend, path, "failed", error=error)
+                outcomes.append(outcome)
+                say(f"  {draft.asked} on {runtime.name}-{runtime.backend}: {outcome.error or f'{outcome.state} {path}'}")
+                if draft.asked == "identity" and outcome.digest is not None:
+                    reference = _reference(path, outcome.digest)
+    return outcomes
+
+
+def _one(
+    prepared: Prepared,
+    draft: Draft,
+    operators: list[Operator],
+    runtime: Runtime,
+    path: Path,
+    options: Options,
+    reference: Reference | None,
+    *,
+    force: bool,
+) -> Outcome:
+    made = prepared.float_model(operators)
+    request = _request(prepared, made, draft, runtime, options, reference)
+    if path.exists() and not force:
+        there = bundle.read(path)
+        if there.manifest.request != request:
+            raise UserError(
+                f"{path} is there already and was made from something else (weights, data, options or tool versions); "
+                "give --force to replace it, or another --out"
+            )
+        bundle.check_files(there)
+        return Outcome(prepared.subject.name, draft.asked, runtime.name, runtime.backend, path, "kept", there.digest)
+    digest = assemble(prepared, draft, operators, runtime, path, options, request, reference, replace=force)
+    return Outcome(prepared.subject.name, draft.asked, runtime.name, runtime.backend, path, "written", digest)
+
+
+def _request(
+    prepared: Prepared, made: FloatModel, draft: Draft, runtime: Runtime, options: Options, reference: Reference | None
+) -> str:
+    quantised = draft.precision != "fp32"
+    return request_digest(
+        {
+            "subject": prepared.subject.name,
+            "signature": prepared.subject.signature.model_dump(mode="json"),
+            "original": prepared.original.weights.digest,
+            "made": made.weights.digest,
+            "transforms": draft.transforms,
+            "precision": draft.precision,
+            "runtime": runtime.name,
+            "backend": runtime.backend,
+            "target": options.target,
+            "calibration": [options.calibration_samples, options.methods, options.max_points] if quantised else None,
+            "sets": prepared.set_digests,
+            "toolchain": toolchain(runtime),
+            "reference": reference.digest if reference is not None and draft.asked != "identity" else None,
+        }
+    )
+
+
+def _reference(path: Path, digest: str) -> Reference | None:
+    read = bundle.read(path)
+    if "eval/host.npz" not in read.manifest.files:
+        return None
+    right = read.npz("eval/host.npz")["right"]
+    return Reference(right.astype(np.bool_), digest)

@@ -1,0 +1,140 @@
+"""A subject made ready to export: weights loaded or trained, sets loaded and checked, float outputs computed once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from edgedeploy.errors import UserError
+from exporter import macs, verify
+from exporter.operators.base import Operator, Transform, parameter_count
+from exporter.runtimes.base import Work
+from exporter.subjects.base import Progress, Split, SplitName, Subject, Weights
+from exporter.subjects.disjoint import require_disjoint
+
+if TYPE_CHECKING:
+    import torch
+
+#: golden inputs of a bundle: the first of the evaluation set
+GOLDEN_CASES = 16
+
+
+class FloatModel:
+    """A float model with what it says of the evaluation and validation sets, computed on first use."""
+
+    def __init__(self, prepared: Prepared, weights: Weights) -> None:
+        self.weights = weights
+        self._prepared = prepared
+        self.parameters = parameter_count(weights.model)
+        self.macs = macs.count(weights.model, prepared.example)
+
+    @cached_property
+    def evaluation(self) -> verify.Outputs:
+        """Outputs over the evaluation set, name -> [n, ...]."""
+        return self._outputs("evaluation", None)
+
+    def validation(self, n: int) -> npt.NDArray[Any]:
+        """The first output over the first `n` validation examples, [n, ...]."""
+        return self._outputs("validation", n)[self._prepared.primary]
+
+    def _outputs(self, name: SplitName, n: int | None) -> verify.Outputs:
+        split = self._prepared.splits[name]
+        if n is not None:
+            split = split.take(np.arange(min(n, len(split))))
+        label = f"{self._prepared.subject.name}: float model on the {name} set"
+        return verify.run_torch(self.weights.model, self._prepared.subject.signature, split, label, self._prepared.progress)
+
+
+@dataclass
+class Prepared:
+    """A subject, its sets and its own model. Makes the float model of a recipe, once per recipe."""
+
+    subject: Subject
+    splits: dict[SplitName, Split]
+    retrain: bool
+    progress: Progress | None
+
+    def __post_init__(self) -> None:
+        self._made: dict[tuple[str, ...], FloatModel] = {}
+
+    @property
+    def primary(self) -> str:
+        """The output that the metric looks at: the signature's first."""
+        return self.subject.signature.outputs[0].name
+
+    @cached_property
+    def example(self) -> tuple[torch.Tensor, ...]:
+        """One real example as torch tensors, in the signature's order."""
+        import torch
+
+        batch = self.splits["evaluation"].batch(0, 1)
+        return tuple(torch.from_numpy(np.ascontiguousarray(batch[spec.name])) for spec in self.subject.signature.inputs)
+
+    @cached_property
+    def original(self) -> FloatModel:
+        """The subject's own model."""
+        return FloatModel(self, self.subject.model(self.retrain, self.progress))
+
+    def float_model(self, operators: list[Operator]) -> FloatModel:
+        """The subject's model after the float transforms among `operators`."""
+        transforms = [cast(Transform, operator) for operator in operators if hasattr(operator, "transform")]
+        key = tuple(operator.name for operator in transforms)
+        if not key:
+            return self.original
+        if key not in self._made:
+            weights = self.original.weights
+            for operator in transforms:
+                weights = operator.transform(self.subject, weights, retrain=self.retrain, progress=self.progress)
+            self._made[key] = FloatModel(self, weights)
+        return self._made[key]
+
+    def work(self, made: FloatModel, target: str, samples: int) -> Work:
+        """What a runtime is given to lower. Calibration is on the first `samples` calibration examples."""
+        calibration = self.splits["calibration"]
+        return Work(
+            model=made.weights.model, signature=self.subject.signature, family=self.subject.quantise, target=target,
+            calibration=calibration.take(np.arange(min(samples, len(calibration)))), progress=self.progress,
+        )  # fmt: skip
+
+    @cached_property
+    def set_digests(self) -> dict[str, str]:
+        """Digest of each set, for the manifest."""
+        return {name: split.digest() for name, split in self.splits.items()}
+
+
+def prepare(subject: Subject, *, retrain: bool, progress: Progress | None) -> Prepared:
+    """Load a subject's sets, check that they fit the signature and are disjoint, by digest of each example.
+
+    Raises UserError for sets that do not fit, ClaimError where an example is in two of them.
+    """
+    names: tuple[SplitName, ...] = ("train", "validation", "calibration", "evaluation")
+    splits = {name: subject.split(name) for name in names}
+    for name, split in splits.items():
+        if not len(split) and name != "train":
+            raise UserError(f"subject {subject.name}: its {name} set is empty")
+    if progress is not None:
+        progress(f"{subject.name}: checking that the sets are disjoint", 0, 0)
+    require_disjoint(splits)
+    evaluation = splits["evaluation"]
+    batch = evaluation.batch(0, 1)
+    for spec in subject.signature.inputs:
+        if spec.name not in batch:
+            raise UserError(f"subject {subject.name}: its sets give no input {spec.name!r}, which its signature names")
+        found = batch[spec.name]
+        if found.dtype != np.dtype(spec.dtype) or found.shape != spec.shape:
+            raise UserError(
+                f"subject {subject.name}: input {spec.name!r} is {found.dtype} {list(found.shape)}, "
+                f"its signature says {spec.dtype} {list(spec.shape)}"
+            )
+    return Prepared(subject, splits, retrain, progress)
+
+
+def request_digest(request: dict[str, Any]) -> str:
+    """sha256 of what was asked for, so that the same request keeps a bundle that is there."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,120 @@
+"""What a runtime is to the exporter: lower a float model to a file, and run that file on this host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgedeploy import adapters
+from edgedeploy.artifact import Coverage, Port
+from edgedeploy.signature import Signature
+from exporter.subjects.base import Progress, Split
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CalibrationMethod = Literal["minmax", "percentile", "entropy"]
+CALIBRATION_METHODS: tuple[CalibrationMethod, ...] = ("minmax", "percentile", "entropy")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be lowered: a float model in eval mode with its signature, for a target.
+
+    family: which heavy operators the model has; it decides what is quantised.
+    calibration: real examples apart from every other set; only looked at for int8.
+    """
+
+    model: nn.Module
+    signature: Signature
+    family: Literal["convolutional", "transformer"]
+    target: str
+    calibration: Split | None = None
+    progress: Progress | None = None
+
+    def example(self) -> dict[str, npt.NDArray[Any]]:
+        """One example of the signature's inputs (batch 1), in the signature's order: real where a calibration set is there."""
+        if self.calibration is not None and len(self.calibration):
+            batch = self.calibration.batch(0, 1)
+            return {spec.name: batch[spec.name] for spec in self.signature.inputs}
+        rng = np.random.default_rng(0)
+        return {
+            spec.name: rng.standard_normal(spec.shape).astype(spec.dtype)
+            if spec.dtype.startswith("float")
+            else np.ones(spec.shape, spec.dtype)
+            for spec in self.signature.inputs
+        }
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A model file of a runtime, with what is needed to feed it and what became of the graph.
+
+    scheme: how it was quantised, for the manifest ({} for fp32): scheme, calibration method, weights, activations,
+        what was left in float and why.
+    """
+
+    file: Path
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    coverage: Coverage
+    scheme: dict[str, Any] = field(default_factory=dict)
+
+
+class HostModel(Protocol):
+    """A loaded model file on this host: takes and gives the file's own tensors, by the ports' names."""
+
+    def __call__(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]: ...
+
+
+class Runtime(Protocol):
+    """One runtime with one backend.
+
+    name, backend: as in the manifest. suffix: of a model file (".onnx"). extra: what pip installs it with.
+    """
+
+    name: str
+    backend: str
+    suffix: str
+    #: distributions whose versions belong in the manifest's toolchain
+    packages: tuple[str, ...]
+
+    def schemes(self, work: Work) -> tuple[str, ...]:
+        """The static int8 schemes worth trying for this work, the likeliest first (at least one)."""
+        ...
+
+    def lower(self, work: Work, destination: Path) -> Lowered:
+        """Lower in float to `destination`. Raises UserError for a model the runtime cannot express."""
+        ...
+
+    def lower_int8(self, work: Work, scheme: str, method: CalibrationMethod, destination: Path) -> Lowered:
+        """Lower as static int8 (per-channel weights), ranges calibrated on `work.calibration` by `method`."""
+        ...
+
+    def open(self, lowered_file: Path, threads: int = 1) -> HostModel:
+        """Load a model file through the runtime's own Python API."""
+        ...
+
+
+class PortedModel:
+    """A HostModel behind its ports: takes and gives the signature's tensors, adapters applied."""
+
+    def __init__(self, model: HostModel, inputs: tuple[Port, ...], outputs: tuple[Port, ...]) -> None:
+        self._model, self._inputs, self._outputs = model, inputs, outputs
+
+    def feeds(self, batch: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """The model's own inputs for one example of the signature's inputs."""
+        return {port.name: adapters.apply(batch[port.source], port.adapters) for port in self._inputs}
+
+    def run_fed(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """The signature's outputs for the model's own inputs."""
+        given = self._model(feeds)
+        return {port.source: adapters.apply(given[port.name], port.adapters) for port in self._outputs}
+
+    def __call__(self, batch: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        return self.run_fed(self.feeds(batch))
