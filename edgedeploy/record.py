@@ -49,6 +49,8 @@ class ArtifactRef(Strict):
     path: Name
     subject: Name
     operator: Name
+    #: float transforms of the recipe; with the precision they say which artifact is the float twin of an int8 one
+    transforms: tuple[Name, ...] = ()
     runtime: Name
     backend: Name
     precision: Name
@@ -56,6 +58,8 @@ class ArtifactRef(Strict):
     model_bytes: Annotated[int, Field(ge=0)]
     accuracy: Accuracy | None = None
     drop: Drop | None = None
+    #: what the exporter warned of, or how a bare model was fed
+    warnings: tuple[Text, ...] = ()
 
 
 class Device(Strict):
@@ -157,5 +161,8 @@ class RunRecord(Strict):
     warnings: tuple[Text, ...] = ()
     median_ms: Interval | None = None
     p90_ms: Interval | None = None
+    #: with the model's file in the page cache
     load_ms: Interval | None = None
+    #: with the file dropped from the page cache, where the device lets us
+    load_cold_ms: Interval | None = None
     first_ms: Interval | None = None
