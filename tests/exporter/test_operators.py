@@ -20,7 +20,9 @@ def test_the_order_typed_does_not_matter(asked: str) -> None:
     assert [step.name for step in steps] == ["distilled", "sptq"]
 
 
-@pytest.mark.parametrize("asked", ["", "magic", "sptq+sptq", "dsptq+sptq", "identity+sptq", "distilled+distilled", "+", "sptq+"])
+@pytest.mark.parametrize(
+    "asked", ["", "magic", "sptq+sptq", "dsptq+sptq", "identity+sptq", "distilled+distilled", "+", "sptq+"]
+)
 def test_nonsense_is_refused(asked: str) -> None:
     with pytest.raises(UserError):
         operators.parse(asked)

@@ -1,0 +1,174 @@
+"""The export pipeline on real runtimes with a tiny subject: what is written, what is kept, what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgedeploy import bundle, isa
+from edgedeploy.bundle import Bundle
+from edgedeploy.errors import ClaimError, UserError
+from exporter import runtimes
+from exporter.assemble import Options
+from exporter.export import Outcome, export
+from exporter.subjects.base import Split, SplitName, Subject
+from tests.exporter import tiny
+from tests.exporter.cli import run_cli
+
+OPTIONS = Options(target=isa.host_target(), calibration_samples=32)
+RUNTIMES = ("onnx", "tflite", "executorch")
+
+
+def made(out: Path, *asked: str, runtime: str = "onnx", options: Options = OPTIONS, **kwargs: Any) -> list[Outcome]:
+    return export([kwargs.pop("subject", tiny.subject)], asked, [runtimes.get(runtime)], out, options, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Outcome]]:
+    """identity, distilled, sptq and dsptq of the tiny subject on all three runtimes."""
+    out = tmp_path_factory.mktemp("artifacts")
+    every = [runtimes.get(name) for name in RUNTIMES]
+    return out, export([tiny.subject], ["distilled", "sptq", "dsptq"], every, out, OPTIONS)
+
+
+def read(out: Path, operator: str, runtime: str) -> Bundle:
+    backend = runtimes.get(runtime).backend
+    return bundle.read(out / "tiny" / operator / f"{runtime}-{backend}")
+
+
+def test_everything_is_written_and_whole(exported: tuple[Path, list[Outcome]]) -> None:
+    _, outcomes = exported
+    assert [str(outcome.error) for outcome in outcomes if outcome.error] == []
+    assert len(outcomes) == 12
+    for outcome in outcomes:
+        there = bundle.read(outcome.path)
+        bundle.check_files(there)
+        assert there.digest == outcome.digest
+        assert there.manifest.claims
+        assert all(claim.holds for claim in there.manifest.claims)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_what_the_manifest_says_is_so(exported: tuple[Path, list[Outcome]], runtime: str) -> None:
+    out, _ = exported
+    identity, distilled, sptq, dsptq = (
+        read(out, operator, runtime).manifest for operator in ("identity", "distilled", "sptq", "dsptq")
+    )
+    assert identity.precision == distilled.precision == "fp32"
+    assert sptq.precision == dsptq.precision == "int8-static"
+    assert sptq.model_bytes < identity.model_bytes
+    assert dsptq.model_bytes < distilled.model_bytes < identity.model_bytes
+    for manifest in (identity, distilled, sptq, dsptq):
+        assert manifest.accuracy is not None
+        assert manifest.accuracy.n == 200
+        assert manifest.accuracy.value > 0.95
+        assert manifest.parity is not None
+        assert manifest.parity.evaluated == 200
+        coverage = manifest.stages[0].coverage
+        assert coverage is not None
+        assert coverage.fast_share > 0.9
+        assert (coverage.int8_share > 0.9) == (manifest.precision == "int8-static")
+    assert identity.drop is not None or identity.recipe.asked == "identity"
+    assert dsptq.drop is not None
+    assert dsptq.drop.against == read(out, "identity", runtime).digest
+    assert dsptq.recipe.transforms == ("distilled",)
+    assert dsptq.lineage.student == "5" * 64
+    methods = {entry["method"] for entry in sptq.recipe.parameters["calibration"]["candidates"]}
+    assert methods == {"minmax", "percentile", "entropy"}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("operator", ["identity", "sptq"])
+def test_golden_outputs_are_the_artifacts_own(exported: tuple[Path, list[Outcome]], operator: str, runtime: str) -> None:
+    from exporter.runtimes.base import PortedModel
+
+    there = read(exported[0], operator, runtime)
+    stage = there.manifest.stages[0]
+    model = PortedModel(runtimes.get(runtime).open(there.file(stage.file)), stage.inputs, stage.outputs)
+    inputs, expected = there.arrays("golden/inputs")["image"], there.arrays("golden/expected")["logits"]
+    for i in range(len(inputs)):
+        np.testing.assert_allclose(model({"image": inputs[i : i + 1]})["logits"][0], expected[i], rtol=1e-5, atol=1e-5)
+    # real inputs: the evaluation set's first
+    np.testing.assert_array_equal(inputs, tiny.split("evaluation").batch(0, len(inputs))["image"])
+
+
+def test_asking_again_keeps_and_another_request_is_refused(exported: tuple[Path, list[Outcome]]) -> None:
+    out, _ = exported
+    before = read(out, "sptq", "onnx").digest
+    assert [outcome.state for outcome in made(out, "sptq")] == ["kept", "kept"]
+    other = dataclasses.replace(OPTIONS, calibration_samples=16)
+    refused = made(out, "sptq", options=other)[-1]
+    assert refused.state == "failed"
+    assert isinstance(refused.error, UserError)
+    assert "--force" in str(refused.error)
+    assert read(out, "sptq", "onnx").digest == before
+
+
+def test_the_same_export_has_the_same_digest(tmp_path: Path, exported: tuple[Path, list[Outcome]]) -> None:
+    for runtime in RUNTIMES:
+        again = made(tmp_path, "sptq", runtime=runtime)
+        assert [outcome.digest for outcome in again] == [
+            read(exported[0], operator, runtime).digest for operator in ("identity", "sptq")
+        ]
+
+
+def test_force_replaces(tmp_path: Path) -> None:
+    made(tmp_path, "identity")
+    replaced = made(tmp_path, "identity", force=True)[0]
+    assert replaced.state == "written"
+    assert bundle.read(replaced.path).digest == replaced.digest
+
+
+def test_a_broken_claim_fails_the_export_and_writes_nothing(tmp_path: Path) -> None:
+    strict = dataclasses.replace(OPTIONS, max_points=-100.0)
+    outcome = made(tmp_path, "sptq", options=strict)[-1]
+    assert isinstance(outcome.error, ClaimError)
+    assert "accuracy kept in int8" in str(outcome.error)
+    assert not outcome.path.exists()
+    assert sorted(found.name for found in (tmp_path / "tiny").iterdir()) == ["identity", "sptq"]
+    assert list((tmp_path / "tiny/sptq").iterdir()) == []
+
+
+def changed(name: SplitName, replacement: Split) -> Subject:
+    return dataclasses.replace(tiny.subject, split=lambda asked: replacement if asked == name else tiny.split(asked))
+
+
+def test_an_example_in_two_sets_is_refused(tmp_path: Path) -> None:
+    mixed = changed("calibration", tiny.split("evaluation").take(range(40)))
+    with pytest.raises(ClaimError, match="calibration"):
+        made(tmp_path, "sptq", subject=mixed)
+
+
+def test_sets_that_do_not_fit_the_signature_are_refused(tmp_path: Path) -> None:
+    wrong = dataclasses.replace(
+        tiny.split("evaluation"), preprocess=lambda raw: {"image": np.zeros((len(raw["pixels"]), 3, 4, 4))}
+    )
+    with pytest.raises(UserError, match="signature says"):
+        made(tmp_path, "identity", subject=changed("evaluation", wrong))
+    with pytest.raises(UserError, match="empty"):
+        made(tmp_path, "identity", subject=changed("evaluation", tiny.split("evaluation").take([])))
+
+
+def test_a_subject_without_a_student_cannot_be_distilled(tmp_path: Path) -> None:
+    outcome = made(tmp_path, "dsptq", subject=dataclasses.replace(tiny.subject, student=None))[-1]
+    assert isinstance(outcome.error, UserError)
+    assert "student" in str(outcome.error)
+
+
+def test_the_command_prints_one_json_document(tmp_path: Path) -> None:
+    subject = f"{Path(tiny.__file__)}:subject"
+    done = run_cli(
+        "export", "--op", "sptq", "--subject", subject, "--runtime", "onnx", "--calibration", "minmax", "--json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    bundles = json.loads(done.stdout)["bundles"]
+    assert [(row["operator"], row["state"]) for row in bundles] == [("identity", "written"), ("sptq", "written")]
+    for row in bundles:
+        assert bundle.read(tmp_path / row["path"]).digest == row["digest"]
+    shown = run_cli("show", bundles[1]["path"], cwd=tmp_path)
+    assert "minmax" in shown.stdout
