@@ -84,7 +84,9 @@ def command(
     _print(outcomes, as_json=as_json)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if failed:
-        error = SomeFailed("\n".join(str(outcome.error) for outcome in failed))
+        # each was said above, unless that was asked not to be
+        causes = ": " + "; ".join(str(outcome.error) for outcome in failed) if quiet else ""
+        error = SomeFailed(f"{len(failed)} of {len(outcomes)} exports failed{causes}")
         # a single cause the user can fix is the user's to fix: exit 2
         codes = {outcome.error.exit_code for outcome in failed if outcome.error is not None}
         error.exit_code = codes.pop() if len(codes) == 1 else 1

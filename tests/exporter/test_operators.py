@@ -28,7 +28,7 @@ def test_nonsense_is_refused(asked: str) -> None:
         operators.parse(asked)
 
 
-def facts(*, same: bool = False, int8: bool = True, smaller: bool = True, weights: str = "int8 per-channel") -> Facts:
+def facts(*, same: bool = False, int8: bool = True, smaller: bool = True, weights: str = "int8 per channel") -> Facts:
     import torch
 
     model = torch.nn.Identity()
@@ -58,7 +58,7 @@ def test_claims_hold_and_break() -> None:
     assert broken("distilled", facts(smaller=False)) == ["fewer parameters", "fewer MACs"]
     assert broken("sptq", facts()) == []
     assert broken("sptq", facts(int8=False)) == ["int8 kernels"]
-    assert broken("sptq", facts(weights="int8 per-tensor")) == ["weights per channel"]
+    assert broken("sptq", facts(weights="int8 per tensor")) == ["weights per channel"]
 
 
 def test_what_stays_in_float_is_listed() -> None:

@@ -1,0 +1,131 @@
+"""`edgedeploy bench`: measure bundles, or a bare model file, on a device."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from edgedeploy.record import Plan
+
+#: 3 short launches: to see that it works, not to compare
+_QUICK = {"launches": 3, "warmup_count": 3, "warmup_ms": 50.0, "min_count": 20, "min_ms": 200.0}
+
+
+def _cpus(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    try:
+        return tuple(int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter("give CPU numbers with commas: 0,1") from None
+
+
+def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    shapes = {}
+    for value in values:
+        name, separator, dims = value.rpartition("=")
+        try:
+            shape = tuple(int(dim) for dim in dims.split(","))
+        except ValueError:
+            shape = ()
+        if not separator or not name or not shape or min(shape) < 1:
+            raise click.BadParameter(f"{value!r}: give NAME=1,3,224,224")
+        shapes[name] = shape
+    return shapes
+
+
+@click.command()
+@click.argument("what", nargs=-1, type=click.Path(), metavar="[BUNDLE_OR_MODEL]...")
+@click.option("--device", default="local", show_default=True, help="Device to measure on; local is this host.")
+@click.option("--launches", type=click.IntRange(1, 1000), default=5, show_default=True, help="Launches of each artifact.")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads of the runtime.")
+@click.option("--affinity", callback=_cpus, metavar="0,1", help="CPUs to pin to.  [default: none]")
+@click.option("--warmup-count", type=click.IntRange(0), default=5, show_default=True, help="Least warm-up inferences.")
+@click.option("--warmup-ms", type=click.FloatRange(0), default=200.0, show_default=True, help="Least warm-up time.")
+@click.option("--min-count", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Least timed inferences.")
+@click.option("--min-ms", type=click.FloatRange(0), default=1000.0, show_default=True, help="Least timed time.")
+@click.option("--max-seconds", type=click.FloatRange(1), default=120.0, show_default=True, help="Longest a launch may take.")
+@click.option("--max-memory-mb", type=click.IntRange(16), default=4096, show_default=True, help="Memory a launch may use.")
+@click.option("--quick", is_flag=True, help="3 short launches: to see that it works, not to compare.")
+@click.option("--shape", "shapes", multiple=True, callback=_shapes, metavar="NAME=1,3,64,64", help="Input shape (bare models).")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of order and made-up inputs.")
+@click.option("--out", type=click.Path(file_okay=False), default="runs", show_default=True, help="Where runs are kept.")
+@click.option("--resume", "experiment", metavar="EXPERIMENT", help="Go on with an experiment that was stopped.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def command(
+    context: click.Context, what: tuple[str, ...], device: str, launches: int, threads: int, affinity: tuple[int, ...] | None,
+    warmup_count: int, warmup_ms: float, min_count: int, min_ms: float, max_seconds: float, max_memory_mb: int, quick: bool,
+    shapes: dict[str, tuple[int, ...]], seed: int, out: str, experiment: str | None, as_json: bool,
+) -> int:  # fmt: skip
+    """Measure bundles, or bare model files, on a device.
+
+    With no BUNDLE_OR_MODEL, every bundle under ./artifacts. Each artifact is launched several times and the launches of all
+    are interleaved; every median and every ratio has a 95 % interval over launches. Ctrl-C keeps what is done: --resume goes
+    on with it. The exit code is 1 when a run is not valid.
+
+    \b
+    Examples:
+      edgedeploy bench --device local
+      edgedeploy bench artifacts/film-minilm --launches 10 --threads 2
+      edgedeploy bench model.onnx --shape input=1,3,224,224 --json
+      edgedeploy bench --resume 20260131-120000-abc123
+    """
+    from pathlib import Path
+
+    from device_runner import benching
+    from device_runner.progress import Progress
+    from device_runner.results import summary, table
+    from device_runner.results.store import Store
+
+    store, progress = Store(Path(out)), Progress(sys.stderr)
+    running: list[str] = []
+    try:
+        if experiment is not None:
+            if what:
+                raise click.UsageError("--resume goes on with what the experiment was started with; name nothing else")
+            finished = benching.resume(experiment, store, progress, running.append)
+        else:
+            options = {
+                "launches": launches, "warmup_count": warmup_count, "warmup_ms": warmup_ms,
+                "min_count": min_count, "min_ms": min_ms,
+            }  # fmt: skip
+            if quick:
+                options |= {name: value for name, value in _QUICK.items() if _not_given(context, name)}
+            plan = _plan(options, threads, affinity, max_seconds, max_memory_mb)
+            paths = [Path(path) for path in what]
+            finished = benching.bench(paths, device, plan, store, seed, shapes, progress, running.append)
+    except KeyboardInterrupt:
+        if running:
+            where = "" if out == "runs" else f" --out {out}"
+            progress.line(f"stopped; what was measured is kept. Go on with: edgedeploy bench --resume {running[0]}{where}")
+        raise
+    rows = summary.rows(finished.records)
+    if as_json:
+        import json
+
+        runs = [summary.as_json(row, store.directory(row.record.id)) for row in rows]
+        click.echo(json.dumps({"experiment": finished.id, "runs": runs}, indent=1))
+    else:
+        table.show(rows)
+    return 0 if all(record.valid for record in finished.records) else 1
+
+
+def _not_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) == click.core.ParameterSource.DEFAULT
+
+
+def _plan(
+    options: dict[str, float], threads: int, affinity: tuple[int, ...] | None, max_seconds: float, max_memory_mb: int
+) -> Plan:
+    from edgedeploy.record import Limits, Plan
+
+    return Plan(
+        launches=int(options["launches"]), threads=threads, affinity=affinity,
+        warmup=Limits(min_count=int(options["warmup_count"]), min_ms=options["warmup_ms"]),
+        steady=Limits(min_count=int(options["min_count"]), min_ms=options["min_ms"]),
+        max_seconds=max_seconds, max_memory_mb=max_memory_mb,
+    )  # fmt: skip

@@ -1,0 +1,183 @@
+"""`edgedeploy results`: what was measured."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from device_runner.results.store import Store
+    from device_runner.results.summary import Row
+
+_COLUMNS = ("launch", "phase", "stage", "index", "start_ns", "elapsed_ns", "flags")
+
+
+def _runs(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--out", "--runs", "out", type=click.Path(file_okay=False), default="runs", show_default=True,
+        help="Where runs are kept.",
+    )(function)  # fmt: skip
+
+
+def _json(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")(function)
+
+
+def _store(out: str) -> Store:
+    from pathlib import Path
+
+    from device_runner.results.store import Store
+
+    return Store(Path(out))
+
+
+def _rows(store: Store, identifier: str) -> list[Row]:
+    """Rows of an experiment, or the one row of a run, compared within its experiment."""
+    from device_runner.results import summary
+    from edgedeploy.errors import UserError
+
+    if store.experiment_file(identifier).is_file():
+        records = [store.read(run) for run in store.runs_of(identifier)]
+        if not records:
+            raise UserError(f"{identifier} is not finished; go on with: edgedeploy bench --resume {identifier}")
+        return summary.rows(records)
+    record = store.read(identifier)
+    beside = store.root / "experiments" / f"{record.experiment.id}.json"
+    together = [store.read(run) for run in store.runs_of(record.experiment.id)] if beside.is_file() else [record]
+    return [row for row in summary.rows(together) if row.record.id == identifier]
+
+
+@click.group()
+def command() -> None:
+    """List and show what was measured.
+
+    \b
+    Example:
+      edgedeploy results list
+    """
+
+
+@command.command("list")
+@_runs
+@_json
+def list_(out: str, as_json: bool) -> int:
+    """List the finished runs, the oldest first.
+
+    A run that cannot be read is named on stderr, and the exit code is 1.
+
+    \b
+    Example:
+      edgedeploy results list --json
+    """
+    from edgedeploy.errors import UserError
+    from edgedeploy.terminal import clean
+
+    store = _store(out)
+    entries, broken = [], False
+    for identifier in store.ids():
+        try:
+            record = store.read(identifier)
+        except UserError as error:
+            broken = True
+            click.echo(f"edgedeploy: {clean(str(error))}", err=True)
+            continue
+        artifact, median = record.artifact, record.median_ms
+        entries.append(
+            {
+                "id": record.id, "experiment": record.experiment.id, "created": record.created, "subject": artifact.subject,
+                "operator": artifact.operator, "runtime": artifact.runtime, "backend": artifact.backend,
+                "precision": artifact.precision, "device": record.devices[0].name, "threads": record.plan.threads,
+                "valid": record.valid, "median_ms": median.estimate if median else None,
+                "path": str(store.directory(record.id)),
+            }
+        )  # fmt: skip
+    if as_json:
+        click.echo(json.dumps({"runs": entries}, indent=1))
+    elif not entries:
+        click.echo(f"no runs in {out}; make some with: edgedeploy bench", err=True)
+    else:
+        for entry in entries:
+            state = f"{entry['median_ms']:.3f} ms" if entry["valid"] and entry["median_ms"] is not None else "not valid"
+            names = f"{entry['subject']} {entry['operator']} on {entry['runtime']}-{entry['backend']}"
+            click.echo(clean(f"{entry['id']}  {names}, {entry['threads']} thread(s), {entry['device']}: {state}"))
+    return 1 if broken else 0
+
+
+@command.command("show")
+@click.argument("identifier", metavar="RUN_OR_EXPERIMENT")
+@_runs
+@_json
+def show(identifier: str, out: str, as_json: bool) -> int:
+    """Show the table of an experiment, or a run with its launches.
+
+    \b
+    Examples:
+      edgedeploy results show 20260131-120000-abc123
+      edgedeploy results show 20260131-120000-abc123.00 --json
+    """
+    from device_runner.results import launch_table, summary, table
+
+    store = _store(out)
+    rows = _rows(store, identifier)
+    single = identifier == rows[0].record.id
+    if as_json:
+        found = [summary.as_json(row, store.directory(row.record.id)) for row in rows]
+        record = rows[0].record.model_dump(mode="json")
+        document = {**found[0], "record": record} if single else {"experiment": identifier, "runs": found}
+        click.echo(json.dumps(document, indent=1))
+    else:
+        table.show(rows)
+        if single:
+            launch_table.show(rows[0].record)
+    return 0
+
+
+@command.command("samples")
+@click.argument("run")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV, with a heading (what is printed when nothing is said).")
+@_runs
+@_json
+def samples(run: str, as_csv: bool, out: str, as_json: bool) -> int:
+    """Print every sample of a run, in nanoseconds of the device's monotonic clock.
+
+    \b
+    Example:
+      edgedeploy results samples 20260131-120000-abc123.00 --csv > samples.csv
+    """
+    if as_csv and as_json:
+        raise click.UsageError("give --csv or --json, not both")
+    taken = _store(out).samples(run)
+    if as_json:
+        # written as it is read: there may be millions
+        sys.stdout.write(json.dumps({"run": run, "columns": _COLUMNS})[:-1] + ', "samples": [')
+        for number, sample in enumerate(taken):
+            sys.stdout.write(("," if number else "") + "\n" + json.dumps(sample))
+        sys.stdout.write("\n]}\n")
+        return 0
+    sys.stdout.write(",".join(_COLUMNS) + "\n")
+    for sample in taken:
+        sys.stdout.write(",".join(map(str, sample)) + "\n")
+    return 0
+
+
+@command.command("path")
+@click.argument("run")
+@_runs
+@_json
+def path(run: str, out: str, as_json: bool) -> int:
+    """Print the directory of a finished run.
+
+    \b
+    Example:
+      edgedeploy results path 20260131-120000-abc123.00
+    """
+    store = _store(out)
+    store.read(run)
+    directory = str(store.directory(run))
+    click.echo(json.dumps({"run": run, "path": directory}) if as_json else directory)
+    return 0
