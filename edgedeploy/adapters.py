@@ -37,4 +37,5 @@ def apply(array: npt.NDArray[Any], adapters: Iterable[Adapter]) -> npt.NDArray[A
             array = np.transpose(array, adapter.perm)
         else:
             array = array.reshape(adapter.shape)
-    return np.ascontiguousarray(array)
+    # ascontiguousarray would make a scalar a vector
+    return np.ascontiguousarray(array) if array.ndim else array

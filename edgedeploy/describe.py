@@ -101,9 +101,9 @@ def _facts(bundle: Bundle, manifest: Manifest) -> list[tuple[str, str]]:
         facts.append(("parity", f"{numbers}{same}, against {parity.against}"))
     if manifest.parameters is not None and manifest.macs is not None:
         facts.append(("model", f"{manifest.parameters:,} parameters, {manifest.macs:,} MACs"))
-    for key in ("scheme", "method", "weights", "activations"):
+    for key in ("scheme", "calibration", "weights", "activations", "left_float"):
         if key in recipe.parameters:
-            facts.append((key, str(recipe.parameters[key])))
+            facts.append((key.replace("_", " "), str(recipe.parameters[key])))
     facts.append(("weights", f"teacher {(manifest.lineage.teacher or '–')[:16]} ({manifest.lineage.teacher_origin})"))
     if manifest.lineage.student:
         facts.append(("", f"student {manifest.lineage.student[:16]} ({manifest.lineage.student_origin})"))

@@ -58,6 +58,8 @@ class ArtifactRef(Strict):
     model_bytes: Annotated[int, Field(ge=0)]
     accuracy: Accuracy | None = None
     drop: Drop | None = None
+    #: for int8: what may make it no faster than float, said when it is not
+    int8_reason: Text = ""
     #: what the exporter warned of, or how a bare model was fed
     warnings: tuple[Text, ...] = ()
 
@@ -159,6 +161,8 @@ class RunRecord(Strict):
     valid: bool
     invalid_because: tuple[Text, ...] = ()
     warnings: tuple[Text, ...] = ()
+    #: on the device, over the bundle's labelled samples, where it was asked for
+    device_accuracy: Accuracy | None = None
     median_ms: Interval | None = None
     p90_ms: Interval | None = None
     #: with the model's file in the page cache

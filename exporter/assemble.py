@@ -18,6 +18,7 @@ import numpy.typing as npt
 from edgedeploy import __version__, bundle, isa, metrics
 from edgedeploy.artifact import Claim, Conformance, Lineage, Manifest, Parity, Recipe, Stage, Timing
 from edgedeploy.errors import ClaimError
+from edgedeploy.int8 import reason as slow_int8_reason
 from exporter import choose, host_timing, verify
 from exporter.operators.base import Draft, Facts, Operator
 from exporter.prepare import GOLDEN_CASES, FloatModel, Prepared
@@ -100,9 +101,15 @@ def _lower(
     (scratch / "int8").mkdir()
     logits = made.validation(choose.JUDGED_ON)
     chosen, candidates = choose.best(runtime, work, prepared.splits["validation"], logits, scratch / "int8", options.methods)
-    calibration = {"samples": min(options.calibration_samples, len(prepared.splits["calibration"])), "chosen_on": "validation"}
-    calibration["candidates"] = [candidate.entry() for candidate in candidates]
-    return chosen, twin, {**chosen.scheme, "calibration": calibration}
+    return (
+        chosen,
+        twin,
+        {
+            **chosen.scheme,
+            "chosen_on": f"the first {min(choose.JUDGED_ON, len(prepared.splits['validation'])):,} validation examples",
+            "candidates": [candidate.entry() for candidate in candidates],
+        },
+    )
 
 
 def assemble(
@@ -209,7 +216,7 @@ def _timings(
     int8_ms, float_ms = host_timing.medians_ms(pair, batch)
     note = ""
     if int8_ms > float_ms:
-        note = f"int8 is slower than float here ({int8_ms:.3f} against {float_ms:.3f} ms): " + host_timing.reason(
+        note = f"int8 is slower than float here ({int8_ms:.3f} against {float_ms:.3f} ms): " + slow_int8_reason(
             lowered.coverage, options.target
         )
         if prepared.progress is not None:

@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY = {"torch", "onnx", "onnxruntime", "executorch", "litert_torch", "torchao", "ai_edge_litert", "ai_edge_quantizer", "tokenizers"}
+HEAVY = {
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "executorch",
+    "litert_torch",
+    "torchao",
+    "ai_edge_litert",
+    "ai_edge_quantizer",
+    "tokenizers",
+}
 
 
 def imports(path: Path, *, top_level: bool) -> Iterator[str]:
@@ -52,7 +62,12 @@ def test_nothing_the_command_line_loads_imports_heavy_packages() -> None:
         heavy = {name.split(".")[0] for name in imports(path, top_level=True)} & HEAVY
         assert not heavy, f"{path} imports {heavy}"
     for path in files("edgedeploy/commands"):
-        outside = {name.split(".")[0] for name in imports(path, top_level=True)} & {"pydantic", "numpy", "exporter", "device_runner"}
+        outside = {name.split(".")[0] for name in imports(path, top_level=True)} & {
+            "pydantic",
+            "numpy",
+            "exporter",
+            "device_runner",
+        }
         assert not outside, f"{path} imports {outside}"
 
 

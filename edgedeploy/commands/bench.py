@@ -43,7 +43,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option("--launches", type=click.IntRange(1, 1000), default=5, show_default=True, help="Launches of each artifact.")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads of the runtime.")
 @click.option("--affinity", callback=_cpus, metavar="0,1", help="CPUs to pin to.  [default: none]")
-@click.option("--warmup-count", type=click.IntRange(0), default=5, show_default=True, help="Least warm-up inferences.")
+@click.option("--warmup-count", type=click.IntRange(0, 100_000), default=5, show_default=True, help="Least warm-up inferences.")
 @click.option("--warmup-ms", type=click.FloatRange(0), default=200.0, show_default=True, help="Least warm-up time.")
 @click.option("--min-count", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Least timed inferences.")
 @click.option("--min-ms", type=click.FloatRange(0), default=1000.0, show_default=True, help="Least timed time.")
@@ -51,6 +51,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option("--max-memory-mb", type=click.IntRange(16), default=4096, show_default=True, help="Memory a launch may use.")
 @click.option("--quick", is_flag=True, help="3 short launches: to see that it works, not to compare.")
 @click.option("--shape", "shapes", multiple=True, callback=_shapes, metavar="NAME=1,3,64,64", help="Input shape (bare models).")
+@click.option("--accuracy", is_flag=True, help="Also accuracy on the device, over each bundle's samples.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of order and made-up inputs.")
 @click.option("--out", type=click.Path(file_okay=False), default="runs", show_default=True, help="Where runs are kept.")
 @click.option("--resume", "experiment", metavar="EXPERIMENT", help="Go on with an experiment that was stopped.")
@@ -59,7 +60,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 def command(
     context: click.Context, what: tuple[str, ...], device: str, launches: int, threads: int, affinity: tuple[int, ...] | None,
     warmup_count: int, warmup_ms: float, min_count: int, min_ms: float, max_seconds: float, max_memory_mb: int, quick: bool,
-    shapes: dict[str, tuple[int, ...]], seed: int, out: str, experiment: str | None, as_json: bool,
+    shapes: dict[str, tuple[int, ...]], accuracy: bool, seed: int, out: str, experiment: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure bundles, or bare model files, on a device.
 
@@ -97,7 +98,7 @@ def command(
                 options |= {name: value for name, value in _QUICK.items() if _not_given(context, name)}
             plan = _plan(options, threads, affinity, max_seconds, max_memory_mb)
             paths = [Path(path) for path in what]
-            finished = benching.bench(paths, device, plan, store, seed, shapes, progress, running.append)
+            finished = benching.bench(paths, device, plan, store, seed, shapes, progress, running.append, accuracy)
     except KeyboardInterrupt:
         if running:
             where = "" if out == "runs" else f" --out {out}"
@@ -125,7 +126,7 @@ def _plan(
 
     return Plan(
         launches=int(options["launches"]), threads=threads, affinity=affinity,
-        warmup=Limits(min_count=int(options["warmup_count"]), min_ms=options["warmup_ms"]),
+        warmup=Limits(min_count=int(options["warmup_count"]), min_ms=options["warmup_ms"], max_count=100_000),
         steady=Limits(min_count=int(options["min_count"]), min_ms=options["min_ms"]),
         max_seconds=max_seconds, max_memory_mb=max_memory_mb,
     )  # fmt: skip

@@ -56,8 +56,6 @@ def command(paths: tuple[Path, ...], no_run: bool, as_json: bool) -> None:
         except EdgedeployError as error:
             report["error"] = str(error)
             failures.append(error)
-            if not as_json:
-                click.echo(f"FAILED: {clean(error)}")
         reports.append(report)
     if as_json:
         click.echo(json.dumps({"bundles": reports}))

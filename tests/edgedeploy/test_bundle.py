@@ -147,8 +147,13 @@ def test_nothing_is_overwritten_unasked(make_bundle: Make) -> None:
 def test_a_failure_while_writing_leaves_nothing_and_keeps_the_old(make_bundle: Make) -> None:
     path = make_bundle()
     before = bundle.read(path).digest
-    with pytest.raises(ZeroDivisionError), bundle.writing(path, replace=True) as directory:
-        (directory / "half").write_bytes(b"x")
-        raise ZeroDivisionError
+
+    def fails_half_way() -> None:
+        with bundle.writing(path, replace=True) as directory:
+            (directory / "half").write_bytes(b"x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails_half_way()
     assert bundle.read(path).digest == before
     assert [found.name for found in path.parent.iterdir()] == ["tiny"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from typing import Any
@@ -13,6 +14,11 @@ NASTY: tuple[Any, ...] = (
     *([], [[]], {}, [0], [-1], [2**40, 2**40], [1] * 100, [1, 3, 64, 64], [None]),
     *({"op": "cast"}, {"op": "reshape", "shape": [0]}),
 )
+
+
+def _nasty(rng: random.Random) -> Any:
+    # a copy: later damage goes inside it
+    return copy.deepcopy(rng.choice(NASTY))
 
 
 def _paths(node: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -32,20 +38,20 @@ def document(source: Any, rng: random.Random) -> Any:
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         paths = _paths(changed)
         if not paths:
-            return rng.choice(NASTY)
+            return _nasty(rng)
         *parents, last = rng.choice(paths)
         owner = changed
         for step in parents:
             owner = owner[step]
         action = rng.random()
         if action < 0.65:
-            owner[last] = rng.choice(NASTY)
+            owner[last] = _nasty(rng)
         elif action < 0.8:
             del owner[last]
         elif isinstance(owner, dict):
-            owner[rng.choice(("extra", "", "__proto__", "op", "name"))] = rng.choice(NASTY)
+            owner[rng.choice(("extra", "", "__proto__", "op", "name"))] = _nasty(rng)
         else:
-            owner.insert(rng.randrange(len(owner) + 1), rng.choice((owner[last], rng.choice(NASTY))))
+            owner.insert(rng.randrange(len(owner) + 1), copy.deepcopy(rng.choice((owner[last], _nasty(rng)))))
     return changed
 
 

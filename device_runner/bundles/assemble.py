@@ -1,0 +1,142 @@
+"""Building the runner for an ABI: libraries from pinned wheels, our own program with CMake, one directory as the result."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from device_runner.bundles import fetch
+from device_runner.bundles.located import MANIFEST, BundleFile, BundleManifest, RunnerBundle, default_root, read_bundle
+from device_runner.bundles.pins import Package, Pins, load_pins, pins_file
+from device_runner.bundles.toolchain import Toolchain, find_toolchain
+from edgedeploy import __version__
+from edgedeploy.errors import InternalError
+
+NATIVE = Path(__file__).resolve().parent.parent / "native"
+_BUILD_SEC = 1200
+_BUILT = "built from device_runner/native"
+#: the C++ library is linked into the runner, for boards whose own is older
+_OWN_LICENCE = "Apache-2.0 AND GPL-3.0-or-later WITH GCC-exception-3.1"
+
+
+def build(
+    abi: str, out: Path | None = None, *, sanitize: bool = False, say: Callable[[str], None] = lambda _: None
+) -> RunnerBundle:
+    """The runner for `abi` at `out` (the cache by default), built only when sources, pins or compiler changed.
+
+    sanitize: with the address and undefined-behaviour sanitizers, for tests. Raises UserError when a tool is missing,
+    TransientError when a library cannot be downloaded.
+    """
+    pins = load_pins(abi)
+    toolchain = find_toolchain(pins.machine)
+    root = (out or default_root(abi)).absolute()
+    key = _key(abi, toolchain, sanitize)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(root):
+        found = read_bundle(root)
+        if found is not None and found.manifest.key == key:
+            say(f"{root} is up to date")
+            return found
+        with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as scratch:
+            made = Path(scratch, "bundle")
+            _make(pins, toolchain, key, sanitize, made, Path(scratch, "work"), say)
+            _replace(made, root, Path(scratch, "old"))
+        say(f"built {root}")
+        finished = read_bundle(root)
+    if finished is None:
+        raise InternalError(f"{root}: the bundle that was just built is not whole")
+    return finished
+
+
+def _key(abi: str, toolchain: Toolchain, sanitize: bool) -> str:
+    digest = hashlib.sha256(f"{__version__}\n{toolchain.description}\n{toolchain.native}\n{sanitize}\n".encode())
+    sources = sorted(path for path in NATIVE.rglob("*") if path.suffix in (".cpp", ".h", ".txt") and path.is_file())
+    for path in [*sources, pins_file(abi), Path(__file__)]:
+        name = path.relative_to(NATIVE).as_posix() if path.is_relative_to(NATIVE) else path.name
+        content = path.read_bytes()
+        digest.update(f"{name}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _lock(root: Path) -> Iterator[None]:
+    """One build of a directory at a time; a second one waits, and then finds it done."""
+    with root.with_name(f".{root.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make(
+    pins: Pins, toolchain: Toolchain, key: str, sanitize: bool, made: Path, work: Path, say: Callable[[str], None]
+) -> None:
+    sdk = work / "sdk"
+    files = []
+    for package in pins.packages:
+        wheel = fetch.fetch_wheel(package, pins.python, say)
+        for member, path in package.files.items():
+            fetch.unpack(wheel, member, made / path)
+            files.append(_entry(made, path, f"{package.wheel}:{member}", package))
+        if package.headers is not None:
+            fetch.unpack_below(wheel, package.headers, sdk / "include")
+    (sdk / "lib").symlink_to(made / "lib")
+    versions = {package.runtime: package.version for package in pins.packages}
+    (made / "lib" / "versions.json").write_text(json.dumps(versions, indent=2) + "\n", "utf-8")
+    say(f"compiling for {pins.abi} with {toolchain.description}")
+    _compile(toolchain, sdk, sanitize, made, work / "build")
+    for path in ("bin/edgebench", "lib/libedgebench_executorch.so", "lib/versions.json"):
+        files.append(_entry(made, path, _BUILT, None))
+    for file in files:
+        (made / file.path).chmod(0o755 if file.path.startswith(("bin/", "lib/lib")) else 0o644)
+    manifest = BundleManifest(abi=pins.abi, key=key, compiler=toolchain.description, files=tuple(files))
+    (made / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", "utf-8")
+    made.chmod(0o755)
+
+
+def _entry(made: Path, path: str, source: str, package: Package | None) -> BundleFile:
+    name, version, licence = ("edgedeploy", __version__, _OWN_LICENCE)
+    if package is not None:
+        name, version, licence = package.package, package.version, package.licence
+    file = made / path
+    return BundleFile(
+        path=path, sha256=fetch.file_digest(file), bytes=file.stat().st_size, source=source,
+        package=name, version=version, licence=licence,
+    )  # fmt: skip
+
+
+def _compile(toolchain: Toolchain, sdk: Path, sanitize: bool, made: Path, build_dir: Path) -> None:
+    configure = [
+        toolchain.cmake, "-S", str(NATIVE), "-B", str(build_dir),
+        *(["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={toolchain.ninja}"] if toolchain.ninja else []),
+        f"-DCMAKE_CXX_COMPILER={toolchain.compiler}", "-DCMAKE_BUILD_TYPE=Release",
+        f"-DCMAKE_INSTALL_PREFIX={made}", f"-DEXECUTORCH_DIR={sdk}", f"-DEDGEBENCH_VERSION={__version__}",
+        f"-DEDGEBENCH_SANITIZE={'ON' if sanitize else 'OFF'}",
+    ]  # fmt: skip
+    if not toolchain.native:
+        configure += ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={toolchain.machine}"]
+    jobs = str(min(os.cpu_count() or 1, 8))
+    for command in (configure, [toolchain.cmake, "--build", str(build_dir), "--target", "install", "--parallel", jobs]):
+        # flags of the caller's environment would be in the program without being in the key
+        environment = {name: value for name, value in os.environ.items() if name not in ("CXXFLAGS", "LDFLAGS", "CPPFLAGS")}
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=_BUILD_SEC, check=False
+        )  # fmt: skip
+        if done.returncode:
+            raise InternalError(f"the runner does not build:\n{(done.stdout + done.stderr)[-6000:]}")
+
+
+def _replace(made: Path, root: Path, old: Path) -> None:
+    """Put `made` where `root` is. A reader sees the one or the other, or for an instant neither, but never a mixture."""
+    if root.is_dir() and not root.is_symlink():
+        os.rename(root, old)
+    elif root.exists():
+        root.unlink()
+    os.rename(made, root)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,186 @@
+"""The launches of an experiment on one device, in their order, each written down before the next."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from device_runner import accuracy, device_isa, launches
+from device_runner.deadline import Deadline
+from device_runner.instant import now
+from device_runner.interrupt import held
+from device_runner.plan import document
+from device_runner.recording import INTERRUPTED, Recording
+from device_runner.runner import CALL_SEC, RunnerRefused, Status
+from device_runner.samples import Samples
+from edgedeploy import __version__
+from edgedeploy.errors import EdgedeployError, TransientError, UserError
+from edgedeploy.record import Context, Experiment, RunRecord
+
+if TYPE_CHECKING:
+    from device_runner.accuracy import Evaluation
+    from device_runner.experiment import ExperimentFile
+    from device_runner.progress import Progress
+    from device_runner.results.store import Store
+    from device_runner.session import Measured, Session, Staged
+    from device_runner.workload import Workload
+
+
+class Campaign:
+    """workloads: by run, one for each run of the experiment."""
+
+    def __init__(
+        self, store: Store, experiment: ExperimentFile, workloads: Mapping[str, Workload], session: Session, progress: Progress
+    ) -> None:
+        self._experiment, self._session, self._progress, self._store = experiment, session, progress, store
+        self._plan = experiment.plan
+        self._staged: dict[str, Staged] = {}
+        self._recordings = {
+            run: Recording(store, run, workload, self._plan, session.record, self._software(workload))
+            for run, workload in workloads.items()
+        }
+        for recording in self._recordings.values():
+            warning = device_isa.mismatch(recording.workload.artifact.target_isa, session.hello)
+            if warning:
+                recording.warnings.append(warning)
+
+    def _software(self, workload: Workload) -> dict[str, str]:
+        software = {"edgedeploy": __version__}
+        build = self._session.hello.get("build")
+        if isinstance(build, dict):
+            software["edgebench"] = str(build.get("version", ""))[:200]
+        runtime, versions = workload.artifact.runtime, self._session.hello.get("runtimes")
+        # a runtime the runner does not have is the artifact's error, said by its launches
+        if isinstance(versions, dict) and isinstance(versions.get(runtime), str):
+            software[runtime] = versions[runtime][:200]
+        return software
+
+    def evaluate(self, evaluations: Mapping[str, Evaluation]) -> None:
+        """Measure accuracy on the device where it is not known yet, before anything is timed. A failure is a warning."""
+        for run, asked in evaluations.items():
+            recording = self._recordings[run]
+            if recording.finished or recording.device_accuracy is not None:
+                continue
+            self._progress.now(f"{_name(recording.workload)}: accuracy over {len(asked.labels)} samples")
+            try:
+                recording.device_accuracy = accuracy.measure(asked, self._session)
+            except (UserError, TransientError) as error:
+                recording.warnings.append(str(error))
+
+    def run(self) -> list[RunRecord]:
+        """Do every launch that is not done, then commit the runs. KeyboardInterrupt leaves all of them to be resumed."""
+        for position, (block, run) in enumerate(self._experiment.order):
+            recording = self._recordings[run]
+            if recording.finished or recording.given_up or recording.done(position):
+                continue
+            self._launch(recording, position, block)
+        records = []
+        for run, recording in self._recordings.items():
+            if not recording.finished:
+                with held():
+                    recording.writer.finish(recording.record(self._order(), now()))
+                with contextlib.suppress(TransientError):
+                    self._session.discard(f"runs/{run}")
+            records.append(self._store.read(run))
+        return records
+
+    def _order(self) -> Experiment:
+        started = sorted(
+            (launch.position, launch.index, run) for run, recording in self._recordings.items() for launch in recording.launches
+        )
+        order = tuple((run, index) for _, index, run in started)
+        return Experiment(
+            id=self._experiment.id, seed=self._experiment.seed, runs=tuple(self._recordings), order=order
+        )  # fmt: skip
+
+    def _launch(self, recording: Recording, position: int, block: int) -> None:
+        index = recording.next_index(position)
+        directory = f"runs/{recording.run}/{index}"
+        label = f"[{position + 1}/{len(self._experiment.order)}] {_name(recording.workload)}"
+        started = now()
+        before: Context | None = None
+        overtime: list[dict[str, Any]] = []
+        flags: tuple[str, ...] = ()
+        try:
+            self._progress.now(f"{label}: starting")
+            if self._session.left_behind(directory):
+                flags = ("the host had gone away; fetched when the experiment was resumed",)
+            else:
+                before = self._session.context()
+                self._start(recording, directory)
+            if not self._session.wait(directory, self._plan, lambda status: self._watch(label, status)):
+                overtime = [launches.overtime(self._plan.max_seconds)]
+            measured = self._session.collect(directory, recording.workload)
+            measured.events.extend(overtime)
+            after = self._session.context()
+        except KeyboardInterrupt:
+            with held():
+                self._interrupted(recording, directory, index, position, block, started, before)
+            raise
+        except (RunnerRefused, TransientError) as error:
+            self._abandon(directory)
+            code = str(error.error.get("code", "internal")) if isinstance(error, RunnerRefused) else "transient"
+            with held():
+                launch = launches.failed(index, position, block, started, code, str(error))
+                recording.add(launch, None, Samples.none(), {})
+                self._commit(recording)
+            self._progress.line(f"{label}: failed: {error}")
+            return
+        launch = launches.entry(
+            recording.workload, measured, index=index, position=position, block=block, started=started,
+            before=before, after=after, flags=flags,
+        )  # fmt: skip
+        with held():
+            recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured))
+            self._commit(recording)
+        with contextlib.suppress(TransientError):
+            self._session.discard(directory)
+        median = f"median {launch.steady_median_ns / 1e6:.3f} ms" if launch.steady_median_ns else "no sample"
+        self._progress.line(f"{label}: {median if launch.valid else 'not valid: ' + '; '.join(launch.invalid_because)}")
+
+    def _start(self, recording: Recording, directory: str) -> None:
+        if recording.run not in self._staged:
+            self._staged[recording.run] = self._session.stage(recording.workload)
+        plan = document(recording.workload, self._plan, outputs=recording.workload.checked)
+        self._session.start(directory, self._staged[recording.run], plan)
+
+    def _watch(self, label: str, status: Status) -> None:
+        self._progress.now(f"{label}: {status.phase}, {status.warmup_samples} + {status.steady_samples} samples")
+
+    def _commit(self, recording: Recording) -> None:
+        recording.writer.partial(recording.record(self._order(), ""))
+
+    def _abandon(self, directory: str) -> None:
+        # it may run on although we lost it: nothing else is to be measured beside it
+        with contextlib.suppress(EdgedeployError):
+            self._session.runner.cancel(directory, Deadline.after(CALL_SEC))
+
+    def _interrupted(
+        self, recording: Recording, directory: str, index: int, position: int, block: int, started: str, before: Context | None
+    ) -> None:
+        """End the launch on the device and keep what it measured; it does not count, and is done again on resume."""
+        self._progress.now("stopping")
+        reason = "stopped from the keyboard or by a signal"
+        self._abandon(directory)
+        try:
+            measured = self._session.collect(directory, recording.workload)
+            launch = launches.entry(
+                recording.workload, measured, index=index, position=position, block=block, started=started,
+                before=before, after=None, flags=(INTERRUPTED,), stopped=reason,
+            )  # fmt: skip
+            recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured))
+            self._session.discard(directory)
+        except EdgedeployError:
+            launch = launches.failed(index, position, block, started, "cancelled", reason)
+            recording.add(launch.model_copy(update={"flags": (INTERRUPTED,)}), None, Samples.none(), {})
+        self._commit(recording)
+
+
+def _logs(measured: Measured) -> dict[str, str]:
+    return {"events.jsonl": measured.events_text, "stderr.txt": measured.stderr}
+
+
+def _name(workload: Workload) -> str:
+    artifact = workload.artifact
+    return f"{artifact.subject} {artifact.operator} on {artifact.runtime}-{artifact.backend}"

@@ -1,0 +1,125 @@
+"""An experiment on disk: what was set out to do, written before the first launch, so that it can be gone on with."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from device_runner.durable import write_whole
+from device_runner.order import Step, abba
+from device_runner.results.store import EXPERIMENTS, Store, load_json, safe
+from edgedeploy.artifact import Sha256
+from edgedeploy.errors import UserError
+from edgedeploy.record import Plan
+from edgedeploy.signature import SafeName, Strict
+
+SCHEMA_VERSION = 1
+
+
+class Entry(Strict):
+    """One artifact of an experiment and the run that measures it. `shapes`: what --shape said for a bare model."""
+
+    run: SafeName
+    path: str
+    kind: Literal["bundle", "as-given"]
+    digest: Sha256
+    shapes: dict[str, tuple[int, ...]] = {}
+
+
+class ExperimentFile(Strict):
+    """`experiments/<id>.json`. What is done is in the runs themselves, said once: a launch is done when its run has it."""
+
+    schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    id: SafeName
+    created: str
+    seed: int
+    device: str
+    plan: Plan
+    accuracy: bool = False
+    artifacts: Annotated[tuple[Entry, ...], Field(min_length=1)]
+    #: (block, run) in the order of starting; a launch's position is its place here
+    order: tuple[tuple[int, SafeName], ...]
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        return tuple(entry.run for entry in self.artifacts)
+
+
+def new_id() -> str:
+    """An id that sorts by time and that no other host makes at the same moment."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def run_id(experiment: str, index: int) -> str:
+    return f"{experiment}.{index:02d}"
+
+
+def plan_order(artifacts: tuple[Entry, ...], launches: int, seed: int) -> tuple[Step, ...]:
+    """Every position of the experiment."""
+    return tuple(abba([entry.run for entry in artifacts], launches, seed))
+
+
+def write(store: Store, experiment: ExperimentFile) -> None:
+    """Write the experiment down. Raises UserError when the store cannot be written."""
+    try:
+        (store.root / EXPERIMENTS).mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{store.root}: not a directory to keep runs in; give another --out") from None
+    text = json.dumps(experiment.model_dump(mode="json"), indent=1)
+    write_whole(store.experiment_file(experiment.id), (text + "\n").encode())
+
+
+def read(store: Store, identifier: str) -> ExperimentFile:
+    """An experiment. Raises UserError when there is none of that id, or when its file was tampered with."""
+    file = store.experiment_file(identifier)
+    if not file.is_file():
+        raise UserError(f"{store.root}: no experiment {identifier!r}; is this the --out it was started with?")
+    try:
+        experiment = ExperimentFile.model_validate(load_json(file))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise UserError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    runs = set(experiment.runs)
+    if experiment.id != identifier or any(run not in runs for _, run in experiment.order):
+        raise UserError(f"{file}: does not fit together")
+    return experiment
+
+
+@contextmanager
+def locked(store: Store, identifier: str) -> Iterator[None]:
+    """Only one process goes on with an experiment. Raises UserError when another one does so now."""
+    file = store.root / EXPERIMENTS / f".{safe(identifier)}.lock"
+    with _exclusive(file, f"experiment {identifier} is being run by another process"):
+        yield
+
+
+@contextmanager
+def _exclusive(file: Path, otherwise: str) -> Iterator[None]:
+    # a lock of the kernel's, not a file's presence: it goes with the process that held it, however that ended
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(otherwise) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def device_locked(directory: Path, device: str) -> Iterator[None]:
+    """Only one process measures on a device. Raises UserError when another one does so now."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    otherwise = f"another process is measuring on {device}; two at once would measure each other, so wait for it"
+    with _exclusive(directory / f"{safe(device)}.lock", otherwise):
+        yield

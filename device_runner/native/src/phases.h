@@ -1,0 +1,21 @@
+// The timed calls.
+#pragma once
+
+#include <cstdint>
+
+#include "failure.h"
+#include "plan.h"
+#include "runtime.h"
+#include "samples.h"
+
+namespace edgebench {
+
+struct Timed {
+  uint64_t count = 0;
+  int64_t elapsed_ns = 0;
+};
+
+bool time_first(Runtime* runtime, Sample* out, Failure* failure);
+bool time_phase(Runtime* runtime, const PhasePlan& phase, Sample* out, Timed* timed, Failure* failure);
+
+}  // namespace edgebench

@@ -1,0 +1,177 @@
+#include "plan.h"
+
+#include <cmath>
+
+#include "fields.h"
+#include "paths.h"
+
+namespace edgebench {
+
+namespace {
+
+constexpr int64_t kMaxDim = int64_t{1} << 40;
+constexpr uint64_t kMaxSamples = 1u << 24;  // of one phase: a sample file of at most 512 MiB
+constexpr size_t kMaxTensors = 64;
+constexpr size_t kMaxAdapters = 16;
+
+bool parse_tensor(const Json& json, const std::string& where, bool input, TensorPlan* out, Failure* failure) {
+  Fields fields(json, where, failure);
+  if (input ? !fields.only({"name", "dtype", "shape", "file", "adapters"})
+            : !fields.only({"name", "dtype", "shape", "adapters"}))
+    return false;
+  if (!fields.text("name", 255, &out->name) || !fields.dtype("dtype", &out->dtype)) return false;
+  if (!fields.dims("shape", 1, kMaxDim, &out->shape)) return false;
+  uint64_t bytes = 0;
+  if (!byte_count(out->shape, out->dtype, &bytes)) return fields.wrong("shape", "the tensor is too large");
+  if (input) {
+    if (!fields.text("file", 1024, &out->file)) return false;
+    if (!is_confined(out->file))
+      return fail(failure, Code::path_outside, "%s: %s leads out of the plan's directory", where.c_str(),
+                  out->file.c_str());
+  }
+  if (fields.absent("adapters")) return true;
+  const Json* adapters = nullptr;
+  if (!fields.list("adapters", kMaxAdapters, &adapters)) return false;
+  for (size_t i = 0; i < adapters->items.size(); ++i) {
+    Adapter adapter;
+    std::string at = where + ".adapters[" + std::to_string(i) + "]";
+    if (!parse_adapter(adapters->items[i], at, &adapter, failure)) return false;
+    out->adapters.push_back(adapter);
+  }
+  return true;
+}
+
+bool parse_tensors(Fields* plan, const char* key, bool input, std::vector<TensorPlan>* out, Failure* failure) {
+  const Json* list = nullptr;
+  if (!plan->list(key, kMaxTensors, &list)) return false;
+  for (size_t i = 0; i < list->items.size(); ++i) {
+    TensorPlan tensor;
+    std::string where = std::string(key) + "[" + std::to_string(i) + "]";
+    if (!parse_tensor(list->items[i], where, input, &tensor, failure)) return false;
+    for (const TensorPlan& other : *out)
+      if (other.name == tensor.name) return plan->wrong(key, "two tensors have the same name");
+    out->push_back(std::move(tensor));
+  }
+  return true;
+}
+
+bool parse_phase(const Json& root, const char* key, uint64_t default_max, PhasePlan* out, Failure* failure) {
+  out->max_count = default_max;
+  const Json* json = root.get(key);
+  if (json == nullptr) return true;
+  Fields fields(*json, key, failure);
+  if (!fields.only({"min_count", "min_ms", "max_count"})) return false;
+  if (json->get("max_count") && !fields.count("max_count", kMaxSamples, &out->max_count)) return false;
+  if (json->get("min_count") && !fields.count("min_count", kMaxSamples, &out->min_count)) return false;
+  if (json->get("min_ms") && !fields.count("min_ms", 86400000, &out->min_ms)) return false;
+  if (out->min_count > out->max_count) return fields.wrong("min_count", "more than max_count");
+  return true;
+}
+
+bool parse_affinity(Fields* fields, Plan* plan) {
+  if (fields->absent("affinity")) return true;
+  const Json* list = nullptr;
+  if (!fields->list("affinity", 1024, &list)) return false;
+  if (list->items.empty()) return fields->wrong("affinity", "empty; null means no pinning");
+  for (const Json& item : list->items) {
+    if (!item.is(Json::Type::integer) || item.integer < 0 || item.integer > 1023)
+      return fields->wrong("affinity", "an entry is not a CPU number");
+    for (int other : plan->affinity)
+      if (other == item.integer) return fields->wrong("affinity", "a CPU is named twice");
+    plan->affinity.push_back(static_cast<int>(item.integer));
+  }
+  return true;
+}
+
+bool parse_limits(const Json& root, Fields* fields, Plan* plan) {
+  plan->max_seconds = 120;
+  plan->max_memory_mb = 4096;
+  if (root.get("max_seconds") && !fields->real("max_seconds", 0.01, 604800, &plan->max_seconds)) return false;
+  if (root.get("max_memory_mb") && !fields->count("max_memory_mb", 1u << 22, &plan->max_memory_mb)) return false;
+  return plan->max_memory_mb > 0 || fields->wrong("max_memory_mb", "must be at least 1");
+}
+
+bool parse_outputs_kept(const Json& root, Fields* fields, Plan* plan, Failure* failure) {
+  plan->output_cases = plan->cases;
+  if (root.get("output_cases") && !fields->count("output_cases", plan->cases, &plan->output_cases)) return false;
+  if (fields->absent("write_outputs")) return true;
+  if (!fields->text("write_outputs", 1024, &plan->write_outputs)) return false;
+  if (!is_confined(plan->write_outputs))
+    return fail(failure, Code::path_outside, "write_outputs: %s leads out of the plan's directory",
+                plan->write_outputs.c_str());
+  return !plan->outputs.empty() || fields->wrong("write_outputs", "the plan declares no outputs");
+}
+
+}  // namespace
+
+bool parse_adapter(const Json& json, const std::string& where, Adapter* out, Failure* failure) {
+  Fields fields(json, where, failure);
+  std::string op;
+  if (!json.is(Json::Type::object)) return fields.only({});
+  if (!fields.text("op", 32, &op)) return false;
+  auto linear = [&] {
+    int64_t low = -128, high = 255;
+    if (!fields.real("scale", 1e-38, 1e38, &out->scale) || !fields.whole("zero_point", low, high, &out->zero_point))
+      return false;
+    return true;
+  };
+  if (op == "cast") {
+    out->op = Adapter::Op::cast;
+    return fields.only({"op", "to"}) && fields.dtype("to", &out->to);
+  }
+  if (op == "quantize") {
+    out->op = Adapter::Op::quantize;
+    if (!fields.only({"op", "to", "scale", "zero_point"}) || !fields.dtype("to", &out->to) || !linear()) return false;
+    bool is_signed = out->to == DType::int8;
+    if (!is_signed && out->to != DType::uint8) return fields.wrong("to", "int8 or uint8 is needed");
+    bool fits = is_signed ? out->zero_point <= 127 : out->zero_point >= 0;
+    return fits || fields.wrong("zero_point", "out of the type's range");
+  }
+  if (op == "dequantize") {
+    out->op = Adapter::Op::dequantize;
+    return fields.only({"op", "scale", "zero_point"}) && linear();
+  }
+  if (op == "transpose") {
+    out->op = Adapter::Op::transpose;
+    return fields.only({"op", "perm"}) && fields.dims("perm", 0, kMaxRank - 1, &out->axes);
+  }
+  if (op == "reshape") {
+    out->op = Adapter::Op::reshape;
+    return fields.only({"op", "shape"}) && fields.dims("shape", 1, kMaxDim, &out->axes);
+  }
+  return fields.wrong("op", "unknown adapter");
+}
+
+bool parse_plan(const std::string& text, Plan* plan, Failure* failure) {
+  Json root;
+  std::string error;
+  if (!parse_json(text.data(), text.size(), &root, &error))
+    return fail(failure, Code::plan_invalid, "the plan is not valid JSON: %s", error.c_str());
+  Fields fields(root, "", failure);
+  if (!fields.only({"protocol", "runtime", "backend", "model", "threads", "affinity", "inputs", "outputs", "cases",
+                    "warmup", "steady", "max_seconds", "max_memory_mb", "write_outputs", "output_cases",
+                    "load_cold"}))
+    return false;
+  int64_t number = 0;
+  if (!fields.whole("protocol", 1, 1, &number)) return false;
+  if (!fields.text("runtime", 64, &plan->runtime) || !fields.text("model", 1024, &plan->model)) return false;
+  plan->backend = "cpu";
+  if (root.get("backend") && !fields.text("backend", 64, &plan->backend)) return false;
+  if (!is_confined(plan->model))
+    return fail(failure, Code::path_outside, "model: %s leads out of the plan's directory", plan->model.c_str());
+  number = 1;
+  if (root.get("threads") && !fields.whole("threads", 1, 256, &number)) return false;
+  plan->threads = static_cast<int>(number);
+  if (!parse_affinity(&fields, plan)) return false;
+  if (!parse_tensors(&fields, "inputs", true, &plan->inputs, failure)) return false;
+  if (!parse_tensors(&fields, "outputs", false, &plan->outputs, failure)) return false;
+  if (root.get("cases") && !fields.count("cases", 10000000, &plan->cases)) return false;
+  if (plan->cases == 0) return fields.wrong("cases", "must be at least 1");
+  if (!parse_phase(root, "warmup", 100000, &plan->warmup, failure)) return false;
+  if (!parse_phase(root, "steady", 1000000, &plan->steady, failure)) return false;
+  if (!parse_limits(root, &fields, plan) || !parse_outputs_kept(root, &fields, plan, failure)) return false;
+  if (root.get("load_cold") && !fields.flag("load_cold", &plan->load_cold)) return false;
+  return true;
+}
+
+}  // namespace edgebench

@@ -1,0 +1,60 @@
+// The plan: parsed, every field checked, nothing opened yet.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "failure.h"
+#include "json.h"
+#include "tensor.h"
+
+namespace edgebench {
+
+struct Adapter {
+  enum class Op { cast, quantize, dequantize, transpose, reshape };
+  Op op = Op::cast;
+  DType to = DType::other;
+  double scale = 0;
+  int64_t zero_point = 0;
+  Shape axes;  // perm of a transpose, shape of a reshape
+};
+
+struct TensorPlan {
+  std::string name;
+  DType dtype = DType::other;
+  Shape shape;
+  std::string file;  // of an input
+  std::vector<Adapter> adapters;
+};
+
+struct PhasePlan {
+  uint64_t min_count = 0;
+  uint64_t min_ms = 0;
+  uint64_t max_count = 0;
+};
+
+struct Plan {
+  std::string runtime;
+  std::string backend;
+  std::string model;
+  int threads = 1;
+  std::vector<int> affinity;  // empty: no pinning
+  std::vector<TensorPlan> inputs;
+  std::vector<TensorPlan> outputs;
+  uint64_t cases = 1;
+  PhasePlan warmup;
+  PhasePlan steady;
+  double max_seconds = 0;
+  uint64_t max_memory_mb = 0;
+  std::string write_outputs;  // empty: outputs are not kept
+  uint64_t output_cases = 0;
+  bool load_cold = true;
+};
+
+bool parse_plan(const std::string& text, Plan* plan, Failure* failure);
+
+// One entry of "adapters".
+bool parse_adapter(const Json& json, const std::string& where, Adapter* out, Failure* failure);
+
+}  // namespace edgebench

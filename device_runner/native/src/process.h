@@ -1,0 +1,17 @@
+// What the kernel says of a process.
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "events.h"
+
+namespace edgebench {
+
+uint64_t resident_kb(pid_t pid);  // 0 where it cannot be told
+uint64_t peak_resident_kb();      // of this process, since it was forked
+Line usage_line(const rusage& usage, uint64_t peak_kb);
+
+}  // namespace edgebench

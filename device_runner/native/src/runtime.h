@@ -1,0 +1,62 @@
+// What a runtime must be able to do. One file in runtimes/ implements it for each; the line in
+// runtimes/registry.cpp makes it known. Only plain data crosses it, so a runtime may also live in a plugin that
+// was linked against another C++ library.
+#pragma once
+
+#include <cstddef>
+
+#include "failure.h"
+#include "tensor.h"
+
+namespace edgebench {
+
+struct TensorInfo {
+  char name[256] = "";  // empty where the model gives none
+  DType dtype = DType::other;
+  Shape shape;  // -1: dynamic
+};
+
+enum class Side { input, output };
+
+struct LoadRequest {
+  const char* model_path;
+  const char* backend;
+  int threads;
+};
+
+// A buffer of the caller's for one tensor of the model: 64-byte aligned, with 256 readable bytes after it,
+// because XNNPACK reads past the end of a row.
+struct Bound {
+  TensorInfo info;  // with every dimension known
+  void* data;
+  size_t bytes;
+};
+
+class Runtime {
+ public:
+  // Finds the library and its entry points; loads no model and starts no thread.
+  virtual bool open(const char* lib_dir, Failure* failure) = 0;
+  // What the library says of itself, or null where it says nothing.
+  virtual const char* version() = 0;
+  virtual bool supports(const char* backend) = 0;
+  // Everything an application does before its first inference, for one model.
+  virtual bool load(const LoadRequest& request, Failure* failure) = 0;
+  virtual bool has_names() = 0;
+  virtual size_t count(Side side) = 0;
+  virtual bool info(Side side, size_t index, TensorInfo* info, Failure* failure) = 0;
+  // One entry for each tensor of the model, in its order. The buffers outlive the runtime.
+  virtual bool bind(const Bound* inputs, const Bound* outputs, Failure* failure) = 0;
+  // The timed call: from filled input buffers to computed outputs.
+  virtual bool invoke(Failure* failure) = 0;
+  // Makes the outputs of the last call readable in the bound buffers. Not timed.
+  virtual bool fetch(Failure* failure) = 0;
+
+ protected:
+  // A runtime is used by one process for one model and lives as long as that process: never deleted.
+  ~Runtime() = default;
+};
+
+Runtime* find_runtime(const char* name);
+const char* runtime_name(size_t index);  // null past the last
+
+}  // namespace edgebench

@@ -1,0 +1,177 @@
+#include "worker.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "affinity.h"
+#include "bindings.h"
+#include "host.h"
+#include "json.h"
+#include "load.h"
+#include "phases.h"
+#include "process.h"
+#include "samples.h"
+
+namespace edgebench {
+
+namespace {
+
+void say_hello(Channel* channel, const Plan& plan, const std::string& version) {
+  Line line("hello");
+  line.integer("protocol", 1).raw("build", build_json()).text("abi", abi_name());
+  line.text("runtime", plan.runtime.c_str()).text("backend", plan.backend.c_str());
+  line.text("runtime_version", version.empty() ? nullptr : version.c_str());
+  line.raw("cpu", cpu_json()).integer("pid", getpid());
+  channel->send(line);
+}
+
+bool time_adapters(Channel* channel, Bindings* bindings, Failure* failure) {
+  constexpr size_t kTimes = 5;
+  int64_t input[kTimes], output[kTimes];
+  for (size_t i = 0; i < kTimes; ++i) {
+    int64_t start = now_ns();
+    if (!bindings->adapt_inputs(failure)) return false;
+    int64_t middle = now_ns();
+    if (!bindings->adapt_outputs(failure)) return false;
+    input[i] = middle - start;
+    output[i] = now_ns() - middle;
+  }
+  std::sort(input, input + kTimes);
+  std::sort(output, output + kTimes);
+  Line line("adapters");
+  channel->send(line.integer("input_ns", input[kTimes / 2]).integer("output_ns", output[kTimes / 2]));
+  return true;
+}
+
+bool write_whole(int fd, const void* data, uint64_t bytes) {
+  const char* at = static_cast<const char*>(data);
+  while (bytes > 0) {
+    ssize_t n = write(fd, at, bytes);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    at += n;
+    bytes -= static_cast<uint64_t>(n);
+  }
+  return true;
+}
+
+bool write_outputs(Channel* channel, const Plan& plan, const Directory& dir, Runtime* runtime, Bindings* bindings,
+                   Failure* failure) {
+  int out_dir = -1;
+  if (!make_directories(dir, plan.write_outputs, &out_dir, failure)) return false;
+  std::vector<int> files(bindings->output_count(), -1);
+  for (size_t k = 0; k < files.size(); ++k)
+    if (!create_file(out_dir, (std::to_string(k) + ".bin").c_str(), &files[k], failure)) return false;
+  for (uint64_t index = 0; index < plan.output_cases; ++index) {
+    if (!bindings->feed(index, failure) || !runtime->invoke(failure) || !runtime->fetch(failure)) return false;
+    if (!bindings->adapt_outputs(failure)) return false;
+    for (size_t k = 0; k < files.size(); ++k)
+      if (!write_whole(files[k], bindings->output(k), bindings->output_bytes(k)))
+        return fail(failure, Code::output_failed, "output %zu: %s", k, strerror(errno));
+  }
+  for (size_t k = 0; k < files.size(); ++k) {
+    if (close(files[k]) != 0) return fail(failure, Code::output_failed, "output %zu: %s", k, strerror(errno));
+    const TensorPlan& tensor = plan.outputs[k];
+    Line line("output");
+    line.number("index", k).text("name", tensor.name.c_str());
+    line.text("file", (plan.write_outputs + "/" + std::to_string(k) + ".bin").c_str());
+    line.text("dtype", dtype_name(tensor.dtype)).shape("shape", tensor.shape).number("cases", plan.output_cases);
+    channel->send(line.number("bytes", bindings->output_bytes(k) * plan.output_cases));
+  }
+  close(out_dir);
+  return true;
+}
+
+void report_phase(Channel* channel, const char* event, const Timed& timed) {
+  Line line(event);
+  channel->send(line.number("count", timed.count).integer("elapsed_ns", timed.elapsed_ns));
+}
+
+}  // namespace
+
+std::string runtime_version(Runtime* runtime, const char* name, const std::string& lib_dir) {
+  if (const char* version = runtime->version()) return version;
+  OpenFile file;
+  if (!open_anywhere(lib_dir + "/versions.json", {Code::none, Code::none}, &file, nullptr)) return "";
+  std::string text, error;
+  Json json;
+  bool read = read_all(file.fd, 65536, &text) && parse_json(text.data(), text.size(), &json, &error);
+  close(file.fd);
+  const Json* version = read ? json.get(name) : nullptr;
+  return version == nullptr ? "" : version->string;
+}
+
+bool PlanJob::steps(Channel* channel, Failure* failure) {
+  if (!confine(plan_.affinity, failure)) return false;
+  Runtime* runtime = find_runtime(plan_.runtime.c_str());
+  if (runtime == nullptr)
+    return fail(failure, Code::plan_invalid, "runtime: \"%s\" is not one of ours", plan_.runtime.c_str());
+  if (!runtime->supports(plan_.backend.c_str()))
+    return fail(failure, Code::plan_invalid, "backend: %s has no \"%s\"", plan_.runtime.c_str(),
+                plan_.backend.c_str());
+  OpenFile model;
+  if (!open_inside(dir_, plan_.model, {Code::model_missing, Code::model_invalid}, &model, failure)) return false;
+  if (model.bytes == 0) return fail(failure, Code::model_invalid, "%s is empty", plan_.model.c_str());
+  Bindings bindings;
+  if (!bindings.open_inputs(plan_, dir_, failure)) return false;
+  SampleFile samples;
+  if (!samples.create(dir_, plan_.warmup.max_count, plan_.steady.max_count, failure)) return false;
+
+  const int threads_before = thread_count();  // more than one under an emulator
+  channel->enter(Phase::hello);
+  bool opened = runtime->open(lib_dir_.c_str(), failure);
+  say_hello(channel, plan_, opened ? runtime_version(runtime, plan_.runtime.c_str(), lib_dir_) : "");
+  if (!opened) return false;
+
+  channel->enter(Phase::load);
+  LoadRequest request = {model.real.c_str(), plan_.backend.c_str(), plan_.threads};
+  // A process with threads cannot fork safely, and the cold load needs a fork.
+  const char* not_cold = nullptr;
+  if (!plan_.load_cold) not_cold = "not asked for";
+  else if (thread_count() != threads_before) not_cold = "the library started threads when it was opened";
+  if (!timed_load(channel, runtime, request, model, not_cold, failure)) return false;
+  spread_threads(plan_.affinity, plan_.threads);
+
+  channel->enter(Phase::adapters);
+  if (!bindings.bind(plan_, runtime, failure) || !bindings.feed(0, failure)) return false;
+  if (!time_adapters(channel, &bindings, failure)) return false;
+
+  channel->enter(Phase::first);
+  Sample first;
+  if (!time_first(runtime, &first, failure)) return false;
+  Line line("first");
+  channel->send(line.integer("start_ns", first.start_ns).integer("elapsed_ns", first.elapsed_ns));
+  spread_threads(plan_.affinity, plan_.threads);  // a pool may be made only at the first call
+
+  Timed timed;
+  channel->enter(Phase::warmup);
+  if (!time_phase(runtime, plan_.warmup, samples.warmup(), &timed, failure)) return false;
+  report_phase(channel, "warmup", timed);
+  channel->enter(Phase::steady);
+  if (!time_phase(runtime, plan_.steady, samples.steady(), &timed, failure)) return false;
+  report_phase(channel, "steady", timed);
+
+  channel->enter(Phase::output);
+  return plan_.write_outputs.empty() || write_outputs(channel, plan_, dir_, runtime, &bindings, failure);
+}
+
+int PlanJob::run(Channel* channel) {
+  Failure failure;
+  if (!steps(channel, &failure)) return channel->failed(failure);
+  channel->enter(Phase::rusage);
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  channel->send(usage_line(usage, peak_resident_kb()));
+  channel->enter(Phase::end);
+  SampleCounts counts = count_samples(dir_.fd);
+  Line line("end");
+  channel->send(line.number("warmup_samples", counts.warmup).number("steady_samples", counts.steady));
+  return 0;
+}
+
+}  // namespace edgebench

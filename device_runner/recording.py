@@ -1,0 +1,107 @@
+"""One run while it is measured: its launches so far, on disk after each, and the record it becomes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from device_runner.instant import now
+from device_runner.launches import failed, lasting
+from device_runner.results.statistics import estimate, scaled
+from device_runner.results.store import RUN, Store
+from device_runner.results.writer import RunWriter, next_index
+from device_runner.samples import Samples
+from device_runner.workload import Workload
+from edgedeploy.artifact import Accuracy
+from edgedeploy.errors import UserError
+from edgedeploy.record import Device, Experiment, Interval, Launch, Plan, RunRecord
+
+#: flag of a launch that was cut off from this side: its position is measured again when the experiment is resumed
+INTERRUPTED = "interrupted"
+_NS_PER_MS = 1e6
+
+
+class Recording:
+    """The state of one run. Reads what is on disk already, so that a resumed one goes on where it was."""
+
+    def __init__(
+        self, store: Store, run: str, workload: Workload, plan: Plan, device: Device, software: dict[str, str]
+    ) -> None:
+        self.run, self.workload, self._plan = run, workload, plan
+        self._device, self._software = device, software
+        self.finished = (store.directory(run) / RUN).is_file()
+        before = store.read(run) if self.finished else store.read_partial(run)
+        self._created = before.created if before else now()
+        self.launches: list[Launch] = list(before.launches) if before else []
+        self.warnings: list[str] = []
+        self.device_accuracy: Accuracy | None = before.device_accuracy if before else None
+        if before and _machine(before.devices[0]) != _machine(device):
+            raise UserError(f"{run} was begun on another device; its launches cannot be gone on with on this one")
+        self._writer = None if self.finished else RunWriter(store, run)
+
+    @property
+    def writer(self) -> RunWriter:
+        assert self._writer is not None, "a finished run is not written"
+        return self._writer
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the artifact itself failed."""
+        return any(lasting(launch) for launch in self.launches)
+
+    def done(self, position: int) -> bool:
+        return any(launch.position == position and INTERRUPTED not in launch.flags for launch in self.launches)
+
+    def next_index(self, position: int) -> int:
+        """The index of the launch to start. One that was sampled but never recorded is first entered as lost."""
+        known = {launch.index for launch in self.launches}
+        for index in sorted(self.writer.streamed_launches() - known):
+            lost = failed(index, position, 0, now(), "cancelled", "the host stopped before this launch was recorded")
+            self.launches.append(lost.model_copy(update={"flags": (INTERRUPTED,)}))
+        return next_index(self.writer, tuple(self.launches))
+
+    def add(self, launch: Launch, first: tuple[int, int] | None, samples: Samples, logs: dict[str, str]) -> None:
+        """Enter a launch: its samples first, then that it is there."""
+        for name, text in logs.items():
+            self.writer.keep_log(launch.index, name, text)
+        self.writer.append(launch.index, first, samples)
+        self.launches.append(launch)
+
+    def record(self, experiment: Experiment, finished: str) -> RunRecord:
+        """The run as it stands. `finished` is empty while it runs, and it is not valid until then."""
+        valid = [launch for launch in self.launches if launch.valid]
+        reasons = tuple(_reasons(self.launches))
+        enough = bool(finished) and 2 * len(valid) > self._plan.launches
+        warnings = [*self.warnings]
+        if enough and reasons:
+            warnings += reasons
+        if not finished:
+            reasons = ("not finished", *reasons)
+        elif not enough:
+            reasons = reasons or (f"{len(valid)} of {self._plan.launches} launches are there",)
+        return RunRecord(
+            id=self.run, created=self._created, finished=finished, artifact=self.workload.artifact,
+            devices=(self._device,), plan=self._plan, experiment=experiment, software=self._software,
+            launches=tuple(self.launches), valid=enough, invalid_because=() if enough else reasons,
+            warnings=tuple(dict.fromkeys(warnings)), device_accuracy=self.device_accuracy,
+            median_ms=_ms((launch.steady_median_ns for launch in valid), "median of each launch"),
+            p90_ms=_ms((launch.steady_p90_ns for launch in valid), "90th percentile of each launch"),
+            load_ms=_ms((launch.load_warm_ns for launch in valid), "load of each launch, file in the page cache"),
+            load_cold_ms=_ms((launch.load_cold_ns for launch in valid), "load of each launch, file not in the page cache"),
+            first_ms=_ms((launch.first_ns for launch in valid), "first inference of each launch"),
+        )  # fmt: skip
+
+
+def _ms(values: Iterable[float | None], what: str) -> Interval | None:
+    return scaled(estimate(list(values), what), 1 / _NS_PER_MS)
+
+
+def _machine(device: Device) -> tuple[object, ...]:
+    cpu = device.facts.get("cpu")
+    return device.name, device.facts.get("abi"), cpu.get("model") if isinstance(cpu, dict) else None
+
+
+def _reasons(launches: list[Launch]) -> list[str]:
+    """Why launches do not count, each reason once."""
+    counted = Counter(reason for launch in launches for reason in launch.invalid_because if INTERRUPTED not in launch.flags)
+    return [f"{count} of {len(launches)} launches: {reason}"[:4000] for reason, count in counted.items()]

@@ -1,0 +1,1 @@
+"""What was measured: kept, read, and answered from."""

@@ -1,0 +1,135 @@
+"""The run store: a directory of runs.
+
+`ROOT/<run>/run.json` is written last and whole: where it is, the run is finished. Until then there is `run.partial.json`
+and the append-only `samples.jsonl`. `ROOT/experiments/<id>.json` holds what an experiment set out to do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from device_runner.results.duck import connect
+from device_runner.results.migrations import migrate
+from edgedeploy.errors import UserError
+from edgedeploy.record import RunRecord
+
+if TYPE_CHECKING:
+    import duckdb
+
+RUN = "run.json"
+PARTIAL = "run.partial.json"
+STREAM = "samples.jsonl"
+SAMPLES = "samples.parquet"
+EXPERIMENTS = "experiments"
+MAX_RECORD_BYTES = 64 * 2**20
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
+
+
+def safe(identifier: str) -> str:
+    """`identifier` if it may become part of a path. Raises UserError for one that could lead out of the store."""
+    if not _SAFE.fullmatch(identifier) or identifier == EXPERIMENTS:
+        raise UserError(f"{identifier[:120]!r} is not the id of a run or an experiment")
+    return identifier
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file. Raises UserError naming the file when it is none, or too large."""
+    try:
+        if path.stat().st_size > MAX_RECORD_BYTES:
+            raise UserError(f"{path}: over {MAX_RECORD_BYTES} bytes, not one of ours")
+        data = json.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: not a JSON object")
+    return data
+
+
+class Store:
+    """A store that is only read; a `results.writer.RunWriter` writes one run of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def directory(self, run: str) -> Path:
+        """Where a run is. Raises UserError for an id that is none."""
+        return self.root / safe(run)
+
+    def experiment_file(self, experiment: str) -> Path:
+        return self.root / EXPERIMENTS / f"{safe(experiment)}.json"
+
+    def ids(self) -> list[str]:
+        """The finished runs, the oldest first (ids begin with the time)."""
+        return sorted(path.parent.name for path in self.root.glob(f"*/{RUN}") if _SAFE.fullmatch(path.parent.name))
+
+    def runs_of(self, experiment: str) -> list[str]:
+        """The finished runs of an experiment, in its order."""
+        planned = load_json(self.experiment_file(experiment)).get("artifacts", [])
+        named = [safe(str(entry.get("run"))) for entry in planned if isinstance(entry, dict)]
+        return [run for run in named if (self.directory(run) / RUN).is_file()]
+
+    def read(self, run: str) -> RunRecord:
+        """A finished run. Raises UserError, saying how to go on, for one that is not finished or not there."""
+        directory = self.directory(run)
+        if (directory / RUN).is_file():
+            return self._parse(directory / RUN, run)
+        if (directory / PARTIAL).is_file():
+            experiment = self._parse(directory / PARTIAL, run).experiment.id
+            raise UserError(f"{run} is not finished; go on with: edgedeploy bench --resume {experiment}")
+        raise UserError(f"{self.root}: no run {run!r}; `edgedeploy results list` shows those there are")
+
+    def read_partial(self, run: str) -> RunRecord | None:
+        """A run that is not finished as far as it got; None when it never got anywhere."""
+        file = self.directory(run) / PARTIAL
+        return self._parse(file, run) if file.is_file() else None
+
+    def _parse(self, file: Path, run: str) -> RunRecord:
+        from pydantic import ValidationError
+
+        data = migrate(load_json(file), str(file))
+        try:
+            record = RunRecord.model_validate(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"{file}: {where}: {first['msg']}") from None
+        if record.id != run:
+            raise UserError(f"{file}: is the record of {record.id}, not of {run}")
+        return record
+
+    def query(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
+        """Run SQL over the view `samples`: run, launch, phase, stage, index, start_ns, elapsed_ns, flags."""
+        connection = connect()
+        files = [str(self.directory(run) / SAMPLES) for run in self.ids() if (self.directory(run) / SAMPLES).is_file()]
+        if files:
+            connection.from_parquet(files, union_by_name=True).create_view("samples")
+        else:
+            connection.execute(f"CREATE TABLE samples ({SAMPLE_COLUMNS})")
+        return connection.execute(sql, parameters or [])
+
+    def samples(self, run: str) -> Iterator[tuple[Any, ...]]:
+        """(launch, phase, stage, index, start_ns, elapsed_ns, flags) of a finished run, in the order they were taken."""
+        import duckdb
+
+        self.read(run)
+        file = self.directory(run) / SAMPLES
+        if not file.is_file():
+            raise UserError(f"{file}: missing")
+        connection = connect()
+        try:
+            columns = 'launch, phase, stage, "index", start_ns, elapsed_ns, flags'
+            found = connection.execute(f"SELECT {columns} FROM read_parquet(?) ORDER BY launch, start_ns", [str(file)])  # noqa: S608
+        except duckdb.Error as error:
+            raise UserError(f"{file}: not readable ({str(error).splitlines()[0]})") from None
+        # what can go wrong has gone wrong by now, before anybody has printed half of an answer
+        return iter(lambda: found.fetchone(), None)
+
+
+#: of samples.parquet
+SAMPLE_COLUMNS = (
+    "run VARCHAR, launch INTEGER, phase VARCHAR, stage INTEGER, index BIGINT, start_ns BIGINT, elapsed_ns BIGINT, flags VARCHAR"
+)

@@ -1,0 +1,120 @@
+"""The runs of an experiment as a table: boxes and colour on a terminal, plain columns in a pipe."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from device_runner.device_isa import target_of
+from device_runner.results.statistics import CONFIDENCE, MIN_LAUNCHES
+from edgedeploy.artifact import Accuracy
+from edgedeploy.record import Interval, RunRecord
+from edgedeploy.terminal import clean, size
+from edgedeploy.terminal import table as plain_table
+
+if TYPE_CHECKING:
+    from device_runner.results.summary import Row
+
+_HEADINGS = (
+    "artifact", "runtime", "precision", "file", "accuracy", "load ms", "first ms", "median ms", "p90 ms", "vs identity",
+)  # fmt: skip
+NOTHING = "–"
+
+
+def cells(row: Row) -> list[str]:
+    """One row, by the headings; text from outside is made plain."""
+    record, artifact = row.record, row.record.artifact
+    name = artifact.subject if artifact.kind == "as-given" else f"{artifact.subject} {artifact.operator}"
+    shown = _accuracy(artifact.accuracy) if artifact.accuracy else NOTHING
+    median = _ms(record.median_ms, bounds=True) if record.valid else "not valid"
+    times = [_ms(record.load_ms), _ms(record.first_ms), median, _ms(record.p90_ms)]
+    last = NOTHING if row.speedup is None else f"{row.speedup.estimate:.2f}x{_bounds(row.speedup, 2)}"
+    given = [name, f"{artifact.runtime}-{artifact.backend}", artifact.precision, size(artifact.model_bytes), shown]
+    return [clean(cell) for cell in [*given, *times, last]]
+
+
+def _accuracy(accuracy: Accuracy) -> str:
+    return f"{100 * accuracy.value:.1f} % [{100 * accuracy.low:.1f}, {100 * accuracy.high:.1f}]"
+
+
+def _digits(value: float) -> int:
+    """Decimals that leave three significant digits, so that 2 µs and 120 ms both say something."""
+    return min(6, max(0, 2 - math.floor(math.log10(value)))) if value > 0 else 0
+
+
+def _ms(interval: Interval | None, *, bounds: bool = False) -> str:
+    if interval is None:
+        return NOTHING
+    digits = _digits(interval.estimate)
+    return f"{interval.estimate:.{digits}f}{_bounds(interval, digits) if bounds else ''}"
+
+
+def _bounds(interval: Interval, digits: int) -> str:
+    if interval.low is None or interval.high is None:
+        return ""
+    return f" [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+
+
+def footer(rows: Sequence[Row]) -> list[str]:
+    """Under the table: how it was measured, what is not valid, and the warnings."""
+    if not rows:
+        return []
+    lines = [_how(rows[0].record)]
+    for row in rows:
+        name = _label(row.record)
+        if row.record.device_accuracy:
+            lines.append(
+                f"{name}: on the device {_accuracy(row.record.device_accuracy)} of {row.record.device_accuracy.n} samples"
+            )
+        lines += [f"not valid: {name}: {reason}" for reason in row.record.invalid_because]
+        lines += [f"warning: {name}: {warning}" for warning in row.warnings]
+    return [clean(line) for line in lines]
+
+
+def _label(record: RunRecord) -> str:
+    artifact = record.artifact
+    return f"{artifact.subject} {artifact.operator} on {artifact.runtime}-{artifact.backend}"
+
+
+def _how(record: RunRecord) -> str:
+    device, plan = record.devices[0], record.plan
+    cpu = device.facts.get("cpu")
+    model = cpu.get("model", "unknown CPU") if isinstance(cpu, dict) else "unknown CPU"
+    pinned = f" on CPUs {','.join(map(str, plan.affinity))}" if plan.affinity else ""
+    bounds = f"[{100 * CONFIDENCE:.0f} % t interval over launches]"
+    if plan.launches < MIN_LAUNCHES:
+        bounds = f"no intervals from under {MIN_LAUNCHES} launches"
+    return (
+        f"{plan.launches} launches, {plan.threads} thread{'s' if plan.threads > 1 else ''}{pinned}, "
+        f"device {device.name} ({model}, {target_of(device.facts) or 'unknown ISA'}); load: file in the page cache; {bounds}"
+    )
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print the table and its footer on stdout."""
+    if sys.stdout.isatty():
+        _rich(rows)
+        return
+    plain_table(_HEADINGS, [cells(row) for row in rows], right=range(3, len(_HEADINGS)))
+    click.echo("\n" + "\n".join(footer(rows)))
+
+
+def _rich(rows: Sequence[Row]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for index, heading in enumerate(_HEADINGS):
+        table.add_column(heading, justify="left" if index < 3 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in cells(row)), style=None if row.record.valid else "red")
+    console.print(table)
+    console.print()
+    for line in footer(rows):
+        console.print(escape(line), style="yellow" if line.startswith(("warning", "not valid")) else "dim")

@@ -1,0 +1,131 @@
+"""Writing one run: each launch is on disk before the next one starts, and `run.json` comes last."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from device_runner.durable import sync_directory, write_whole
+from device_runner.results.duck import connect
+from device_runner.results.store import PARTIAL, RUN, SAMPLES, STREAM, Store
+from edgedeploy.errors import InternalError, UserError
+from edgedeploy.record import Launch, RunRecord
+
+if TYPE_CHECKING:
+    from device_runner.samples import Ns, Samples
+
+#: samples on one line of the stream: a line is small enough to read, and there are not a million of them
+_BATCH = 4096
+
+
+class RunWriter:
+    """The only writer of one run. Who makes it holds the lock of the run's experiment (see `experiment.locked`)."""
+
+    def __init__(self, store: Store, run: str) -> None:
+        self.directory = store.directory(run)
+        self.run = run
+        if (self.directory / RUN).exists():
+            raise UserError(f"{run} is finished; a finished run is never written again")
+        self.log = self.directory / "log"
+        self.log.mkdir(parents=True, exist_ok=True)
+        self._drop_torn_line()
+
+    def _drop_torn_line(self) -> None:
+        # a line without its end was being written when the power went: it is no measurement, and nothing may follow it
+        stream = self.directory / STREAM
+        if not stream.exists():
+            return
+        data = stream.read_bytes()
+        if data and not data.endswith(b"\n"):
+            with stream.open("r+b") as file:
+                file.truncate(data.rfind(b"\n") + 1)
+
+    def streamed_launches(self) -> set[int]:
+        """The launches that have samples in the stream, recorded or not."""
+        stream = self.directory / STREAM
+        if not stream.exists():
+            return set()
+        with stream.open("r", encoding="utf-8") as lines:
+            return {int(json.loads(line)["launch"]) for line in lines}
+
+    def append(self, launch: int, first: tuple[int, int] | None, samples: Samples) -> None:
+        """Add a launch's samples to the stream, synced. `first`: (start_ns, elapsed_ns) of the first inference."""
+        lines: list[str] = []
+        if first is not None:
+            lines.append(_line(launch, "first", 0, [first[0]], [first[1]]))
+        for phase, taken in (("warmup", samples.warmup), ("steady", samples.steady)):
+            lines += _lines(launch, phase, taken)
+        with (self.directory / STREAM).open("ab") as file:
+            file.write("".join(lines).encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def keep_log(self, launch: int, name: str, text: str) -> None:
+        """Keep what the runner said, for whoever has to find out."""
+        if text:
+            (self.log / f"{launch:04d}.{name}").write_text(text, "utf-8", errors="replace")
+
+    def partial(self, record: RunRecord) -> None:
+        """Write down how far the run is."""
+        write_whole(self.directory / PARTIAL, _dump(record))
+
+    def finish(self, record: RunRecord) -> None:
+        """Turn the stream into Parquet and commit the run."""
+        self._to_parquet()
+        sync_directory(self.directory)
+        write_whole(self.directory / RUN, _dump(record))
+        for name in (PARTIAL, STREAM):
+            (self.directory / name).unlink(missing_ok=True)
+
+    def _to_parquet(self) -> None:
+        import duckdb
+
+        stream, target = self.directory / STREAM, self.directory / SAMPLES
+        scratch = target.with_name(f".{SAMPLES}.part")
+        stream.touch()
+        connection = connect()
+        try:
+            columns = "launch: 'INTEGER', phase: 'VARCHAR', stage: 'INTEGER', index: 'BIGINT', flags: 'VARCHAR', "
+            columns += "start_ns: 'BIGINT[]', elapsed_ns: 'BIGINT[]'"
+            connection.execute(
+                "CREATE TEMP TABLE batches AS SELECT * FROM "  # noqa: S608
+                f"read_json(?, format = 'newline_delimited', maximum_object_size = 16777216, columns = {{{columns}}})",
+                [str(stream)],
+            )
+            connection.execute(
+                "CREATE TEMP TABLE samples AS SELECT ? AS run, launch, phase, stage, index + step AS index, start_ns, "
+                "elapsed_ns, flags FROM (SELECT launch, phase, stage, index, flags, unnest(range(len(start_ns))) AS step, "
+                "unnest(start_ns) AS start_ns, unnest(elapsed_ns) AS elapsed_ns FROM batches)",
+                [self.run],
+            )
+            ordered = connection.table("samples").order("launch, start_ns")
+            ordered.write_parquet(str(scratch), compression="zstd")
+        except duckdb.Error as error:
+            raise InternalError(f"{stream}: could not be turned into Parquet ({error})") from error
+        finally:
+            connection.close()
+        with scratch.open("rb+") as file:
+            os.fsync(file.fileno())
+        scratch.rename(target)
+
+
+def _lines(launch: int, phase: str, taken: Ns) -> list[str]:
+    return [
+        _line(launch, phase, at, taken[at : at + _BATCH, 0].tolist(), taken[at : at + _BATCH, 1].tolist())
+        for at in range(0, len(taken), _BATCH)
+    ]
+
+
+def _line(launch: int, phase: str, index: int, start_ns: list[int], elapsed_ns: list[int]) -> str:
+    entry: dict[str, Any] = {"launch": launch, "phase": phase, "stage": 0, "index": index, "flags": ""}
+    return json.dumps(entry | {"start_ns": start_ns, "elapsed_ns": elapsed_ns}, separators=(",", ":")) + "\n"
+
+
+def _dump(record: RunRecord) -> bytes:
+    return (json.dumps(record.model_dump(mode="json"), indent=1, allow_nan=False) + "\n").encode()
+
+
+def next_index(writer: RunWriter, launches: tuple[Launch, ...]) -> int:
+    """The index of the next launch: past every one that was recorded, and past every one that only has samples."""
+    return max([launch.index for launch in launches] + list(writer.streamed_launches()), default=-1) + 1

@@ -1,0 +1,110 @@
+"""edgebench on a device: its calls as docs/runner-protocol.md has them, over any transport."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from device_runner.retry import with_backoff
+from edgedeploy.errors import EdgedeployError, InternalError, TransientError
+
+if TYPE_CHECKING:
+    from device_runner.deadline import Deadline
+    from device_runner.transports.base import Transport
+
+#: a device that answers is expected to do so within this
+CALL_SEC = 30.0
+#: of a call that is tried again, each try
+_TRY_SEC = 10.0
+
+
+class RunnerRefused(EdgedeployError):
+    """The runner answered a call with an `error` line: it is about the model or the plan, not about the device."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        self.error = error
+        super().__init__(f"{error.get('code', 'error')}: {error.get('message', '')}")
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a detached run is."""
+
+    alive: bool
+    phase: str = ""
+    warmup_samples: int = 0
+    steady_samples: int = 0
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    """The JSON objects of a stream of lines; a line cut short by a death, or anything else that is none, is left out."""
+    found: list[dict[str, Any]] = []
+    # not splitlines: JSON lets U+2028 and its like stand in a string
+    for line in text.split("\n"):
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            found.append(value)
+    return found
+
+
+class Runner:
+    """The runner that was installed as `binary`, a path below the transport's work root."""
+
+    def __init__(self, transport: Transport, binary: str) -> None:
+        self._transport = transport
+        self._binary = transport.path(binary)
+
+    def _call(self, arguments: Sequence[str], event: str, deadline: Deadline) -> dict[str, Any]:
+        completed = self._transport.run([self._binary, *arguments], deadline)
+        for line in json_lines(completed.text)[::-1]:
+            if line.get("event") == event:
+                return line
+            if line.get("event") == "error":
+                raise RunnerRefused(line)
+        # no line at all: the program could not run there, and another try would end alike
+        detail = completed.error_text or f"exit code {completed.exit_code}"
+        raise InternalError(f"edgebench {arguments[0]} did not answer: {detail}")
+
+    def hello(self, deadline: Deadline) -> dict[str, Any]:
+        """Build, ABI, CPU, and the versions of the runtimes that are there."""
+        return self._call(["--hello"], "hello", deadline)
+
+    def describe(self, model: str, runtime: str, deadline: Deadline) -> dict[str, Any]:
+        """Inputs and outputs of a model file on the device. Raises RunnerRefused when the runtime does."""
+        return self._call(["--describe", self._transport.path(model), "--runtime", runtime], "describe", deadline)
+
+    def start(self, directory: str, deadline: Deadline) -> None:
+        """Start the plan in `directory`, detached. Raises RunnerRefused when the plan is wrong."""
+
+        def attempt() -> None:
+            # a try whose answer was lost has started it all the same, and it must not run twice
+            if self._transport.stat(f"{directory}/runner.pid", deadline) is None:
+                self._call(
+                    ["--plan", self._transport.path(f"{directory}/plan.json"), "--detach"],
+                    "detached",
+                    deadline.sooner(_TRY_SEC),
+                )
+
+        with_backoff(attempt)
+
+    def status(self, directory: str, deadline: Deadline) -> Status:
+        """How far the run in `directory` is. Raises TransientError when the device does not answer."""
+        arguments = ["--poll", self._transport.path(directory)]
+        try:
+            line = with_backoff(lambda: self._call(arguments, "status", deadline.sooner(_TRY_SEC)))
+        except RunnerRefused:
+            return Status(alive=False)
+        counts = [line.get(key) for key in ("warmup_samples", "steady_samples")]
+        warmup, steady = (count if isinstance(count, int) else 0 for count in counts)
+        return Status(line.get("alive") is True, str(line.get("phase", ""))[:50], warmup, steady)
+
+    def cancel(self, directory: str, deadline: Deadline) -> None:
+        """End the run in `directory`; fine when it has ended."""
+        completed = self._transport.run([self._binary, "--cancel", self._transport.path(directory)], deadline)
+        if completed.exit_code == 127:
+            raise TransientError(f"the runner is gone from the device: {completed.error_text}")

@@ -1,0 +1,56 @@
+"""The runner's sample file, as it was left by a launch that ended in whatever way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgedeploy.errors import InternalError
+
+_MAGIC = b"EDGS"
+_HEADER_BYTES = 32
+_RECORD_BYTES = 16
+
+Ns = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Warm-up and steady samples, int64 [n, 2] each: start on the device's monotonic clock and duration, in nanoseconds."""
+
+    warmup: Ns
+    steady: Ns
+
+    @classmethod
+    def none(cls) -> Samples:
+        """Of a launch that never came to sampling."""
+        return cls(np.empty((0, 2), np.int64), np.empty((0, 2), np.int64))
+
+
+def read(path: Path) -> Samples:
+    """Parse `samples.bin`. A file cut short gives what is in it; InternalError for one that is none."""
+    header = path.open("rb").read(_HEADER_BYTES)
+    if len(header) < _HEADER_BYTES or header[:4] != _MAGIC or int.from_bytes(header[4:8], "little") != 1:
+        raise InternalError("the runner's sample file is not one of version 1")
+    capacities = [int.from_bytes(header[at : at + 8], "little") for at in (8, 16)]
+    there = (path.stat().st_size - _HEADER_BYTES) // _RECORD_BYTES
+    if not there:
+        return Samples.none()
+    # mapped: the file is sized for the largest run, and only its written part is touched
+    records = np.memmap(path, np.dtype("<i8"), "r", _HEADER_BYTES, (there, 2))
+    warmup = _written(records[: capacities[0]])
+    return Samples(warmup, _written(records[capacities[0] : capacities[0] + capacities[1]]))
+
+
+def _written(region: npt.NDArray[Any]) -> Ns:
+    """The records before the first that was never written. A written one has an elapsed time of at least 1."""
+    step = 1 << 16
+    for start in range(0, len(region), step):
+        empty = np.flatnonzero(region[start : start + step, 1] <= 0)
+        if len(empty):
+            return np.array(region[: start + int(empty[0])], np.int64)
+    return np.array(region, np.int64)

@@ -1,0 +1,256 @@
+"""One device, open: the runner installed, artifacts pushed, launches started, waited for and fetched.
+
+Nothing here knows which transport it is. On the device there is, below the transport's work root:
+  runners/<digest>/   the runner and its libraries
+  store/<sha256>      model files and inputs, by content
+  runs/<run>/<n>/     one launch: its plan, links into the store, and what the runner leaves there
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from device_runner import conditions, install, samples
+from device_runner.conditions import cpus, files, gate, memory
+from device_runner.deadline import Deadline
+from device_runner.plan import OUTPUTS, input_file
+from device_runner.retry import with_backoff
+from device_runner.runner import CALL_SEC, Runner, Status, json_lines
+from device_runner.samples import Samples
+from device_runner.transports.base import Transport
+from device_runner.workload import Product, Workload
+from edgedeploy.bundle import file_sha256
+from edgedeploy.errors import EdgedeployError, InternalError, TransientError
+from edgedeploy.record import Context, Plan
+from edgedeploy.record import Device as DeviceRecord
+
+if TYPE_CHECKING:
+    from device_runner.inventory import Device
+
+#: pushing the largest model over a slow cable
+PUSH_SEC = 1800.0
+PULL_SEC = 600.0
+#: past `max_seconds` of a plan, for the runner's supervisor to end what it supervises
+GRACE_SEC = 30.0
+#: the first looks catch a launch that fails at once; then the host keeps quiet until the minima can be met
+_FIRST_LOOKS_SEC = (0.05, 0.2)
+_SHORTEST_LOOK_SEC, _LONGEST_LOOK_SEC = 0.1, 1.0
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What is in the device's store: name beside the plan -> path in the store."""
+
+    links: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a launch left behind. `outputs` are [cases, elements] by product, None where not written."""
+
+    events: list[dict[str, Any]]
+    samples: Samples
+    outputs: list[npt.NDArray[Any] | None]
+    events_text: str = ""
+    stderr: str = ""
+    flags: tuple[str, ...] = field(default=())
+
+    def event(self, name: str) -> dict[str, Any]:
+        """The last event of that name, {} when there was none."""
+        return next((line for line in reversed(self.events) if line.get("event") == name), {})
+
+
+class Session:
+    """Use `open_session`."""
+
+    def __init__(self, device: Device, transport: Transport, runner: Runner, hello: dict[str, Any]) -> None:
+        self.device, self.transport, self.runner, self.hello = device, transport, runner, hello
+        deadline = Deadline.after(CALL_SEC)
+        self.cpus = cpus.allowed(transport, deadline)
+        kernel = transport.run(["uname", "-sr"], deadline).text.strip()[:200]
+        self.facts = {
+            "abi": hello.get("abi"),
+            "cpu": hello.get("cpu"),
+            "cpus_allowed": sorted(self.cpus) if self.cpus is not None else None,
+            "memory_kb": memory.meminfo_kb(transport, "MemTotal", deadline),
+            "kernel": kernel,
+            "runner": hello.get("build"),
+        }
+
+    @property
+    def record(self) -> DeviceRecord:
+        """The device as it goes into a run record."""
+        return DeviceRecord(
+            name=self.device.name, transport=self.transport.kind, tier=self.device.tier, facts=self.facts
+        )  # fmt: skip
+
+    def gate(self, plan: Plan) -> None:
+        """Raise UserError for a plan whose numbers would mean nothing on this device."""
+        gate.check_plan(plan, self.cpus)
+
+    def context(self) -> Context:
+        """What the device is doing now."""
+        return with_backoff(lambda: conditions.snapshot(self.transport, Deadline.after(CALL_SEC)))
+
+    def put(self, source: Path) -> str:
+        """Push a file into the device's store; returns its path there."""
+        path = f"store/{file_sha256(source)}"
+        with_backoff(lambda: self.transport.push(source, path, Deadline.after(PUSH_SEC)))
+        return path
+
+    def stage(self, workload: Workload) -> Staged:
+        """Push the model and its inputs. Raises InternalError when the model changed since it was read."""
+        model = self.put(workload.model)
+        if model != f"store/{workload.model_sha256}":
+            raise InternalError(f"{workload.model}: changed while it was being benched")
+        links = {workload.model_name: model} | {path.name: self.put(path) for path in workload.companions}
+        with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
+            for index, feed in enumerate(workload.feeds):
+                file = Path(scratch, f"{index}.bin")
+                # the protocol is little-endian, whatever this host is
+                feed.data.astype(feed.data.dtype.newbyteorder("<"), copy=False).tofile(file)
+                links[input_file(index)] = self.put(file)
+        return Staged(links)
+
+    def start(self, directory: str, staged: Staged, document: dict[str, Any]) -> None:
+        """Lay out `directory` and start the runner in it, detached. Raises RunnerRefused for a plan it refuses."""
+        deadline = Deadline.after(PUSH_SEC)
+        with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
+            file = Path(scratch, "plan.json")
+            file.write_text(json.dumps(document), "utf-8")
+            with_backoff(lambda: self.transport.push(file, f"{directory}/plan.json", deadline))
+        self.lay_out(directory, staged.links)
+        self.runner.start(directory, Deadline.after(CALL_SEC))
+
+    def lay_out(self, directory: str, links: dict[str, str]) -> None:
+        """Fill `directory`: name in it -> path in the store."""
+        deadline = Deadline.after(PUSH_SEC)
+        self._run(["mkdir", "-p", self.transport.path(f"{directory}/inputs")], deadline)
+        for name, stored in links.items():
+            source, target = self.transport.path(stored), self.transport.path(f"{directory}/{name}")
+            linked = with_backoff(lambda s=source, t=target: self.transport.run(["ln", "-f", s, t], deadline))  # type: ignore[misc]
+            if linked.exit_code:
+                # some storage has no hard links (an Android shell may not make any)
+                self._run(["cp", source, target], deadline)
+
+    def running(self) -> str | None:
+        """A run that has a launch running on the device, left by a host that went away; None when nothing runs."""
+        deadline = Deadline.after(CALL_SEC)
+        for run in files.entries(self.transport, self.transport.path("runs"), deadline):
+            for index in files.entries(self.transport, self.transport.path(f"runs/{run}"), deadline):
+                if self.runner.status(f"runs/{run}/{index}", Deadline.after(CALL_SEC)).alive:
+                    return run
+        return None
+
+    def left_behind(self, directory: str) -> bool:
+        """Whether a launch was started in `directory` by a host that then went away. One half laid out is removed."""
+        deadline = Deadline.after(CALL_SEC)
+        if with_backoff(lambda: self.transport.stat(directory, deadline)) is None:
+            return False
+        if with_backoff(lambda: self.transport.stat(f"{directory}/runner.pid", deadline)) is not None:
+            return True
+        self.discard(directory)
+        return False
+
+    def wait(self, directory: str, plan: Plan, watch: Callable[[Status], None]) -> bool:
+        """Wait until the launch in `directory` has ended; False when it had to be cancelled for taking too long.
+
+        A device that goes away meanwhile costs nothing when it comes back in time: the runner goes on without us. Raises
+        TransientError when it stays away.
+        """
+        deadline = Deadline.after(plan.max_seconds + GRACE_SEC)
+        gone: TransientError | None = None
+        for pause in _pauses(plan):
+            time.sleep(min(pause, deadline.remaining))
+            try:
+                status, gone = self.runner.status(directory, Deadline.after(CALL_SEC)), None
+            except TransientError as error:
+                gone = error
+            else:
+                if not status.alive:
+                    return True
+                watch(status)
+            if deadline.expired:
+                break
+        if gone is not None:
+            raise gone
+        self.runner.cancel(directory, Deadline.after(CALL_SEC))
+        return False
+
+    def collect(self, directory: str, workload: Workload) -> Measured:
+        """Fetch what the launch in `directory` left. Files it never came to write are as if empty."""
+        with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
+            events_text = self._text(f"{directory}/events.jsonl", Path(scratch, "events"))
+            stderr = self._text(f"{directory}/stderr.txt", Path(scratch, "stderr"))
+            file = self._fetch(f"{directory}/samples.bin", Path(scratch, "samples"))
+            measured = samples.read(file) if file is not None and file.stat().st_size else Samples.none()
+            outputs = [
+                self._output(f"{directory}/{OUTPUTS}/{index}.bin", Path(scratch, f"output-{index}"), product, workload.cases)
+                for index, product in enumerate(workload.products)
+            ]
+        return Measured(json_lines(events_text), measured, outputs, events_text, stderr)
+
+    def end(self, directory: str) -> None:
+        """End whatever runs in `directory` and remove it; what cannot be reached is left alone."""
+        with contextlib.suppress(EdgedeployError):
+            self.runner.cancel(directory, Deadline.after(CALL_SEC))
+            self.discard(directory)
+
+    def discard(self, path: str) -> None:
+        """Remove a launch's directory, or a run's, from the device."""
+        with_backoff(lambda: self.transport.remove(path, Deadline.after(CALL_SEC)))
+
+    def _run(self, argv: list[str], deadline: Deadline) -> None:
+        completed = with_backoff(lambda: self.transport.run(argv, deadline))
+        if completed.exit_code:
+            raise TransientError(f"{argv[0]} failed on the device: {completed.error_text}")
+
+    def _fetch(self, path: str, destination: Path) -> Path | None:
+        deadline = Deadline.after(PULL_SEC)
+        if with_backoff(lambda: self.transport.stat(path, deadline)) is None:
+            return None
+        with_backoff(lambda: self.transport.pull(path, destination, deadline))
+        return destination
+
+    def _text(self, path: str, destination: Path) -> str:
+        file = self._fetch(path, destination)
+        return file.read_text("utf-8", "replace") if file is not None else ""
+
+    def _output(self, path: str, destination: Path, product: Product, cases: int) -> npt.NDArray[Any] | None:
+        file = self._fetch(path, destination)
+        if file is None or file.stat().st_size != cases * product.tensor.nbytes:
+            return None
+        return np.fromfile(file, np.dtype(product.tensor.dtype).newbyteorder("<")).reshape(cases, -1)
+
+
+def _pauses(plan: Plan) -> Iterator[float]:
+    """Seconds before each look at a launch. A look costs the device a process: few while it cannot have finished."""
+    yield from _FIRST_LOOKS_SEC
+    quiet = min((plan.warmup.min_ms + plan.steady.min_ms) / 1000, plan.max_seconds)
+    yield max(_SHORTEST_LOOK_SEC, quiet - sum(_FIRST_LOOKS_SEC))
+    pause = _SHORTEST_LOOK_SEC
+    while True:
+        yield pause
+        pause = min(pause * 1.5, _LONGEST_LOOK_SEC)
+
+
+@contextmanager
+def open_session(device: Device) -> Iterator[Session]:
+    """The device with the runner installed. Raises TransientError when it cannot be reached."""
+    transport = with_backoff(device.connect)
+    try:
+        runner = install.runner(transport, Deadline.after(PUSH_SEC))
+        yield Session(device, transport, runner, runner.hello(Deadline.after(CALL_SEC)))
+    finally:
+        transport.close()

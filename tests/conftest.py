@@ -1,0 +1,34 @@
+"""What several parts of the tests stand on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# as the exporter does, for the tests that import ONNX Runtime themselves
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+if TYPE_CHECKING:
+    from exporter.export import Outcome
+
+
+@pytest.fixture(scope="session")
+def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Outcome]]:
+    """identity, distilled, sptq and dsptq of the tiny subject on all three runtimes: where, and what was said of each."""
+    from edgedeploy import isa
+    from exporter import runtimes
+    from exporter.assemble import Options
+    from exporter.export import export
+    from tests.exporter import tiny
+
+    out = tmp_path_factory.mktemp("artifacts")
+    every = [runtimes.get(name) for name in runtimes.names()]
+    options = Options(target=isa.host_target(), calibration_samples=32)
+    outcomes = export([tiny.subject], ["sptq"], every, out, options)
+    # one calibration method is enough where choosing one is not what is looked at
+    once = Options(target=isa.host_target(), calibration_samples=32, methods=("minmax",))
+    more = export([tiny.subject], ["distilled", "dsptq"], every, out, once)
+    return out, outcomes + [outcome for outcome in more if outcome.operator != "identity"]
