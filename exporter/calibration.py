@@ -15,14 +15,13 @@ distribution that the entropy method is to look at.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgedeploy.errors import UserError
-from exporter.runtimes.base import CALIBRATION_METHODS, CalibrationMethod
+from exporter.runtimes.base import CalibrationMethod
 
 #: bins on either side of zero; the limit is a power of two, so that at least half of them are in use
 HALF_BINS = 2048
@@ -63,28 +62,18 @@ class Histogram:
         """The 2 * half_bins + 1 edges of the bins."""
         return np.linspace(-self.limit, self.limit, 2 * self.half_bins + 1)
 
-    def add_range(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Take note of the least and greatest value only. Returns the values, flat, infinities left out.
-
-        Raises ValueError for a NaN: no range holds it.
-        """
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Count values of any shape, infinities left out. Raises ValueError for a NaN: no range holds it."""
         flat = np.asarray(values, np.float32).ravel()
-        if not flat.size:
-            return flat
-        low, high = float(flat.min()), float(flat.max())
+        low, high = (float(flat.min()), float(flat.max())) if flat.size else (0.0, 0.0)
         if not (math.isfinite(low) and math.isfinite(high)):
             if math.isnan(low) or math.isnan(high):
-                raise ValueError("it is not a number (NaN)")
+                raise ValueError("a value is not a number (NaN)")
             flat = flat[np.isfinite(flat)]
-            return self.add_range(flat)
-        self.low, self.high = min(self.low, low), max(self.high, high)
-        return flat
-
-    def add(self, values: npt.NDArray[Any]) -> None:
-        """Count values of any shape. Raises ValueError for a NaN."""
-        flat = self.add_range(values)
+            low, high = (float(flat.min()), float(flat.max())) if flat.size else (0.0, 0.0)
         if not flat.size:
             return
+        self.low, self.high = min(self.low, low), max(self.high, high)
         self._grow(max(-self.low, self.high))
         if self.limit == 0.0:
             self.zeros += flat.size
@@ -177,33 +166,18 @@ def entropy_range(histogram: Histogram, levels: int = LEVELS, stride: int = STRI
 
 
 class Ranges:
-    """Ranges of many tensors by one method: a histogram each, or with minmax only two numbers."""
+    """Histograms of many tensors, by name: observed once, read by any method."""
 
-    def __init__(self, method: CalibrationMethod) -> None:
-        if method not in CALIBRATION_METHODS:
-            raise UserError(f"calibration {method!r} is not known; choose one of {', '.join(CALIBRATION_METHODS)}")
-        self.method = method
+    def __init__(self) -> None:
         self._histograms: dict[str, Histogram] = {}
 
     def observe(self, name: str, values: npt.NDArray[Any]) -> None:
         """Count one more array of the tensor. Raises UserError for a NaN."""
-        histogram = self._histograms.setdefault(name, Histogram())
         try:
-            if self.method == "minmax":
-                histogram.add_range(values)
-            else:
-                histogram.add(values)
+            self._histograms.setdefault(name, Histogram()).add(values)
         except ValueError as err:
-            raise UserError(f"a value of {name} cannot be calibrated: {err}") from err
+            raise UserError(f"tensor {name} cannot be calibrated: {err}") from err
 
-    def names(self) -> Iterable[str]:
-        """The tensors observed so far."""
-        return self._histograms.keys()
-
-    def range(self, name: str) -> tuple[float, float]:
-        """(low, high) of a tensor. Raises KeyError for one never observed."""
-        return self._histograms[name].range(self.method)
-
-    def all(self) -> dict[str, tuple[float, float]]:
+    def by(self, method: CalibrationMethod) -> dict[str, tuple[float, float]]:
         """(low, high) of every tensor observed."""
-        return {name: self.range(name) for name in self._histograms}
+        return {name: histogram.range(method) for name, histogram in self._histograms.items()}

@@ -8,6 +8,7 @@ memory, up to the size that the file is known to have.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import os
 import subprocess
@@ -267,10 +268,10 @@ def _from_url(way: Url, wanted: Download, progress: Progress | None) -> bytes:
             progress(f"fetching {wanted.name}", done, max(expected, done), parts.hostname or "")
 
     try:
-        with urllib.request.urlopen(way.url, timeout=_SOCKET_TIMEOUT_S) as answer:
+        with urllib.request.urlopen(way.url, timeout=_SOCKET_TIMEOUT_S) as answer:  # noqa: S310 (checked above)
             expected = int(answer.headers.get("Content-Length") or wanted.bytes)
             content = _read(answer, limit, tick)
-    except urllib.error.URLError as error:
+    except (urllib.error.URLError, http.client.HTTPException) as error:
         raise _Unavailable(str(getattr(error, "reason", error))) from error
     return _unpack(content, way.member, wanted.bytes)
 

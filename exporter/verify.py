@@ -13,6 +13,7 @@ from edgedeploy.signature import Signature
 from exporter.subjects.base import Progress, Split
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 Outputs = dict[str, npt.NDArray[Any]]
@@ -46,13 +47,21 @@ def run_torch(model: nn.Module, signature: Signature, split: Split, what: str, p
     with torch.no_grad():
         for start in range(0, n, size):
             batch = split.batch(start, min(n, start + size))
-            given = model(*(torch.from_numpy(np.ascontiguousarray(batch[spec.name])) for spec in signature.inputs))
+            given = model(*(_tensor(batch[spec.name]) for spec in signature.inputs))
             tensors = given if isinstance(given, tuple | list) else (given,)
             for spec, tensor in zip(signature.outputs, tensors, strict=True):
                 collected[spec.name].append(tensor.numpy())
             if progress is not None:
                 progress(what, min(n, start + size), n)
     return {name: np.concatenate(arrays) for name, arrays in collected.items()}
+
+
+def _tensor(array: npt.NDArray[Any]) -> torch.Tensor:
+    import torch
+
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    # the same values; convolutions on a CPU take half the time with channels last
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
 
 def parity(reference: Outputs, made: Outputs, primary: str, golden: int, against: str) -> Parity:

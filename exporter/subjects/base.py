@@ -32,6 +32,24 @@ class Split:
     labels: npt.NDArray[np.int64]
     preprocess: Callable[[Arrays], dict[str, npt.NDArray[Any]]]
 
+    @staticmethod
+    def from_arrays(
+        raw: Arrays,
+        labels: npt.ArrayLike,
+        preprocess: Callable[[Arrays], dict[str, npt.NDArray[Any]]] = dict,
+    ) -> Split:
+        """A split from plain arrays; without `preprocess` they are the signature's inputs already.
+
+        Raises ValueError where an array has another number of examples than there are labels.
+        """
+        answers = np.asarray(labels, dtype=np.int64)
+        if answers.ndim != 1:
+            raise ValueError(f"labels are one class number per example, not an array of shape {answers.shape}")
+        for name, array in raw.items():
+            if len(array) != len(answers):
+                raise ValueError(f"{name} has {len(array)} examples and there are {len(answers)} labels")
+        return Split(dict(raw), answers, preprocess)
+
     def __len__(self) -> int:
         return len(self.labels)
 

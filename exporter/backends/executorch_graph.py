@@ -1,0 +1,204 @@
+"""Graphs on their way to ExecuTorch's XNNPACK delegate: the quantiser's set-up and the rewrites.
+
+Imports torch, torchao and executorch: only imported where a model is being lowered.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import ADAPTIVE_AVG_POOL2D_TARGETS, CONV_TARGETS, XNNPACKQuantizer
+from executorch.exir.dialects._ops import ops as exir_ops
+from executorch.exir.pass_base import ExportPass
+from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver, UniformQuantizationObserverBase
+from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationConfig, QuantizationSpec
+from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+
+from edgedeploy.errors import UserError
+from exporter.backends.rows import int8_rows
+from exporter.calibration import Histogram
+from exporter.runtimes.base import CalibrationMethod
+
+#: smallest scale of an activation, as XNNPACKQuantizer has it: a kernel's ratio of scales must stay under 256
+ACTIVATION_EPS = 2.0**-12
+_CLAMPS = (torch.ops.aten.hardtanh.default, torch.ops.aten.hardtanh_.default)
+
+
+class RangeObserver(UniformQuantizationObserverBase):  # type: ignore[misc]
+    """A PT2E observer whose range comes from our histogram, by the method chosen when all was seen."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.method: CalibrationMethod = "minmax"
+        self.histogram = Histogram()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Count the values; the tensor passes unchanged. Raises UserError for a NaN."""
+        try:
+            self.histogram.add(x.detach().numpy())
+        except ValueError as err:
+            raise UserError(f"executorch: the model cannot be calibrated: {err}") from err
+        return x
+
+    def calculate_qparams(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scale and zero point of the range."""
+        low, high = self.histogram.range(self.method)
+        scale, zero_point = self._calculate_qparams(torch.tensor(low), torch.tensor(high))
+        return scale, zero_point
+
+
+class WeightObserver(PerChannelMinMaxObserver):  # type: ignore[misc]
+    """Extremes of every channel of a weight: looked at once, as it is the same for every example."""
+
+    def forward(self, x_orig: torch.Tensor) -> torch.Tensor:
+        """Note the extremes; the tensor passes unchanged."""
+        return x_orig if self.min_val.numel() else super().forward(x_orig)
+
+
+def choose_ranges(prepared: torch.fx.GraphModule, method: CalibrationMethod) -> None:
+    """Let every observer of a calibrated module give its range by this method."""
+    for module in prepared.modules():
+        if isinstance(module, RangeObserver):
+            module.method = method
+
+
+class FinerQuantizer(XNNPACKQuantizer):  # type: ignore[misc]
+    """XNNPACK's quantiser with finer ranges in two places, which XNNPACK's kernels do not need to be coarse.
+
+    A ReLU6 is seen as part of the convolution before it. Upstream sees only ReLU so: the result of a convolution is
+    quantised over the range it has before it is clamped, most of which is never used, and rounded twice.
+    An average pool has a range of its own. Upstream gives it that of its input, of which means use a small part.
+    """
+
+    #: without the patterns of batch norms, which are folded by then and take long to look for
+    SUPPORTED_PATTERNS = tuple(pattern for pattern in XNNPACKQuantizer.SUPPORTED_PATTERNS if "_bn" not in pattern.name)
+
+    def annotate(self, model: torch.fx.GraphModule) -> torch.fx.GraphModule:
+        """Mark what is to be quantised, and how."""
+        config = self.global_config
+        for node in model.graph.nodes if config is not None else ():
+            if node.target in ADAPTIVE_AVG_POOL2D_TARGETS:
+                node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(
+                    input_qspec_map={node.args[0]: config.input_activation},
+                    output_qspec=config.output_activation,
+                    _annotated=True,
+                )
+        for clamp in model.graph.nodes if config is not None else ():
+            conv = clamp.args[0] if clamp.target in _CLAMPS else None
+            if not isinstance(conv, torch.fx.Node) or conv.target not in CONV_TARGETS or len(conv.users) > 1:
+                continue
+            data, weight, *rest = conv.args
+            conv.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(
+                input_qspec_map={data: config.input_activation, weight: config.weight}, _annotated=True
+            )
+            clamp.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(output_qspec=config.output_activation, _annotated=True)
+            for parameter in (weight, *rest):
+                if isinstance(parameter, torch.fx.Node):
+                    parameter.meta.setdefault(Q_ANNOTATION_KEY, QuantizationAnnotation(_annotated=True))
+        annotated: torch.fx.GraphModule = super().annotate(model)
+        return annotated
+
+
+def quantiser(scheme: str) -> XNNPACKQuantizer:
+    """XNNPACK's quantiser: int8 activations per tensor, int8 weights per channel and symmetric."""
+    activation = QuantizationSpec(
+        dtype=torch.int8,
+        quant_min=-128,
+        quant_max=127,
+        qscheme=torch.per_tensor_affine,
+        observer_or_fake_quant_ctr=RangeObserver.with_args(eps=ACTIVATION_EPS),
+    )
+    weight = QuantizationSpec(
+        dtype=torch.int8,
+        quant_min=-127,
+        quant_max=127,
+        qscheme=torch.per_channel_symmetric,
+        ch_axis=0,
+        # its default smallest scale (2^-23), not the quantiser's 2^-12, which coarsens channels of small weights
+        observer_or_fake_quant_ctr=WeightObserver,
+    )
+    config = QuantizationConfig(activation, activation, weight, None)
+    if scheme == "full":
+        return FinerQuantizer().set_global(config)
+    return FinerQuantizer().set_operator_type(torch.ops.aten.linear.default, config)
+
+
+def embeddings_to_int8(graph_module: torch.fx.GraphModule) -> int:
+    """Every lookup in a float table -> a lookup in int8 rows with a scale each, in place. Returns how many.
+
+    torchao's own int8 nn.Embedding has no ExecuTorch kernel; `quantized_decomposed.embedding_byte` has.
+    """
+    graph, replaced = graph_module.graph, 0
+    for node in list(graph.nodes):
+        if node.target is not torch.ops.aten.embedding.default or node.args[0].op != "get_attr":
+            continue
+        table = _attribute(graph_module, node.args[0].target)
+        if table.dtype is not torch.float32 or table.dim() != 2:
+            continue
+        rows, scales = int8_rows(table.detach().numpy())
+        names = f"int8_embedding_{replaced}_rows", f"int8_embedding_{replaced}_scales"
+        for name, array in zip(names, (rows, scales.ravel()), strict=True):
+            graph_module.register_buffer(name, torch.from_numpy(array))
+        with graph.inserting_before(node):
+            lookup = graph.call_function(
+                torch.ops.quantized_decomposed.embedding_byte.dtype,
+                (graph.get_attr(names[0]), graph.get_attr(names[1]), None, -128, 127, node.args[1]),
+                {"dtype": torch.float32},
+            )
+        lookup.meta = dict(node.meta)
+        node.replace_all_uses_with(lookup)
+        graph.erase_node(node)
+        replaced += 1
+    graph.eliminate_dead_code()
+    graph_module.delete_all_unused_submodules()
+    _delete_unused_tables(graph_module)
+    graph_module.recompile()
+    return replaced
+
+
+def relu6_to_hardtanh(graph_module: torch.fx.GraphModule) -> int:
+    """relu6 -> hardtanh(0, 6), in place. Returns how many.
+
+    They are the same, but only the latter is known to XNNPACK's partitioner as something to fuse.
+    """
+    replaced = 0
+    for node in graph_module.graph.nodes:
+        if node.target is torch.ops.aten.relu6.default:
+            node.target = torch.ops.aten.hardtanh.default
+            node.args = (node.args[0], 0.0, 6.0)
+            replaced += 1
+    graph_module.recompile()
+    return replaced
+
+
+def _attribute(module: torch.nn.Module, target: str) -> torch.Tensor:
+    owner, _, name = target.rpartition(".")
+    found: torch.Tensor = getattr(module.get_submodule(owner), name)
+    return found
+
+
+def _delete_unused_tables(graph_module: torch.fx.GraphModule) -> None:
+    """Parameters that the graph does not read any more, or the float table would be exported with the int8 one."""
+    read = {node.target for node in graph_module.graph.nodes if node.op == "get_attr"}
+    for target in [name for name, _ in graph_module.named_parameters()]:
+        if target not in read:
+            owner, _, name = target.rpartition(".")
+            delattr(graph_module.get_submodule(owner), name)
+
+
+class PlainViews(ExportPass):  # type: ignore[misc]
+    """Edge dialect: expansions to the shape a tensor has already are dropped, unsqueezes become views.
+
+    Explicit attention is full of both (a batched product is expanded first), XNNPACK takes neither, and each would end
+    a partition.
+    """
+
+    def call_operator(self, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any], meta: Any) -> Any:
+        """Called for every operator of the graph, in order."""
+        shape = list(meta["val"].shape) if isinstance(meta.data.get("val"), torch.Tensor) else None
+        if shape is not None and op is exir_ops.edge.aten.expand_copy.default and list(args[0].to_tensor().shape) == shape:
+            return args[0]
+        if shape is not None and op is exir_ops.edge.aten.unsqueeze_copy.default:
+            return super().call_operator(exir_ops.edge.aten.view_copy.default, (args[0], shape), {}, meta)
+        return super().call_operator(op, args, kwargs, meta)

@@ -1,0 +1,94 @@
+"""ExecuTorch with the XNNPACK delegate: int8 by PT2E and XNNPACKQuantizer, ranges from our own histograms.
+
+One scheme a family for every target: XNNPACK takes int8 weights per channel and int8 activations on x86 and ARM alike.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgedeploy.artifact import Coverage
+from exporter.backends import executorch_coverage
+from exporter.runtimes.base import CalibrationMethod, Work
+from exporter.runtimes.lowering import calibration_examples, converting
+
+if TYPE_CHECKING:
+    import torch
+
+_COVERS = {
+    "full": "every operator that XNNPACK has in int8",
+    "linear": "linear layers; embedding tables in int8 with a scale per row",
+}
+_LEFT_FLOAT = {
+    "full": "the inputs and outputs",
+    "linear": "attention products, softmax, layer norm, activations, additions: XNNPACK has no int8 for most of them",
+}
+
+
+class ExecutorchXnnpack:
+    """The backend `xnnpack` of the runtime `executorch`."""
+
+    name = "xnnpack"
+
+    def partitioners(self) -> list[Any]:
+        """As `ExecutorchBackend.partitioners`."""
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+
+        return [XnnpackPartitioner()]
+
+    def passes(self) -> list[Any]:
+        """As `ExecutorchBackend.passes`."""
+        from exporter.backends.executorch_graph import PlainViews
+
+        return [PlainViews()]
+
+    def schemes(self, work: Work) -> tuple[str, ...]:
+        """One per family."""
+        return ("linear",) if work.family == "transformer" else ("full",)
+
+    def calibrate(self, exported: torch.fx.GraphModule, work: Work, scheme: str) -> torch.fx.GraphModule:
+        """As `ExecutorchBackend.calibrate`: the module with observers in it."""
+        with converting("executorch", "prepare this model for int8"):
+            import torch
+            from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
+
+            from exporter.backends.executorch_graph import embeddings_to_int8, quantiser, relu6_to_hardtanh
+
+            relu6_to_hardtanh(exported)
+            if scheme == "linear":
+                embeddings_to_int8(exported)
+            prepared: torch.fx.GraphModule = prepare_pt2e(exported, quantiser(scheme))
+        for feeds in calibration_examples(work):
+            with torch.no_grad():
+                prepared(*(torch.from_numpy(np.ascontiguousarray(array)) for array in feeds.values()))
+        return prepared
+
+    def quantise(
+        self, calibrated: torch.fx.GraphModule, work: Work, scheme: str, method: CalibrationMethod
+    ) -> tuple[torch.fx.GraphModule, dict[str, Any]]:
+        """As `ExecutorchBackend.quantise`."""
+        with converting("executorch", "quantise this model"):
+            from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e
+
+            from exporter.backends.executorch_graph import choose_ranges
+
+            # a copy: converting is in place
+            prepared = copy.deepcopy(calibrated)
+            choose_ranges(prepared, method)
+            quantised: torch.fx.GraphModule = convert_pt2e(prepared)
+        return quantised, {
+            "scheme": scheme,
+            "calibration": method,
+            "calibration_examples": len(work.calibration or ()),
+            "weights": "int8 per channel",
+            "activations": "int8 per tensor",
+            "covers": _COVERS[scheme],
+            "left_float": _LEFT_FLOAT[scheme],
+        }
+
+    def coverage(self, edge: Any) -> Coverage:
+        """As `ExecutorchBackend.coverage`."""
+        return executorch_coverage.of(edge.exported_program())

@@ -1,0 +1,109 @@
+"""What ONNX Runtime makes of a model's heavy operators, read from the graph as it optimised it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from edgedeploy.artifact import Coverage, HeavyOp
+from exporter.backends import counting
+
+METHOD = (
+    "the graph as ONNX Runtime's optimiser on the exporting host leaves it (level extended): an operator counts as int8 "
+    "when it became one of the integer kernels; all listed kinds are MLAS kernels of the CPU provider"
+)
+
+#: operator -> (index of the data input, index of the weight or right-hand input, what it computes in)
+_CONVOLUTIONS: dict[str, tuple[int, int, Literal["fp32", "int8"]]] = {
+    "Conv": (0, 1, "fp32"),
+    "FusedConv": (0, 1, "fp32"),
+    "QLinearConv": (0, 3, "int8"),
+    "ConvInteger": (0, 1, "int8"),
+}
+_PRODUCTS: dict[str, tuple[int, int, Literal["fp32", "int8"]]] = {
+    "MatMul": (0, 1, "fp32"),
+    "FusedMatMul": (0, 1, "fp32"),
+    "Gemm": (0, 1, "fp32"),
+    "FusedGemm": (0, 1, "fp32"),
+    "QLinearMatMul": (0, 3, "int8"),
+    "QGemm": (0, 3, "int8"),
+    "MatMulInteger": (0, 1, "int8"),
+    "MatMulIntegerToFloat": (0, 1, "int8"),
+    "DynamicQuantizeMatMul": (0, 1, "int8"),
+}
+#: heavy too, but without a count: said to be unknown rather than left out
+_UNKNOWN = ("ConvTranspose", "Attention", "QAttention", "MultiHeadAttention", "Einsum", "LSTM", "GRU", "RNN")
+
+
+def of(optimised: Path, scratch: Path) -> Coverage:
+    """The coverage of a model from its optimised form."""
+    import onnx
+
+    model = onnx.load(str(optimised))
+    heavy_nodes = [node for node in model.graph.node if node.op_type in (*_CONVOLUTIONS, *_PRODUCTS)]
+    shapes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    shapes |= _run_for_shapes(model, [name for node in heavy_nodes for name in (*node.input, *node.output)], scratch)
+    heavy = []
+    for index, node in enumerate(model.graph.node):
+        name = node.name or f"{node.op_type}_{index}"
+        if node.op_type in _CONVOLUTIONS:
+            heavy.append(_convolution(node, name, shapes))
+        elif node.op_type in _PRODUCTS:
+            heavy.append(_product(node, name, shapes))
+        elif node.op_type in _UNKNOWN:
+            heavy.append(HeavyOp(name=name[:300], kind=node.op_type, macs=0, compute="unknown", fast=False))
+    return counting.coverage(METHOD, heavy, partitions=1)
+
+
+def _run_for_shapes(model: Any, names: Sequence[str], scratch: Path) -> dict[str, list[int]]:
+    """Shapes of these tensors, by running the model on zeros: the optimiser leaves its new tensors without a shape."""
+    import onnx
+    import onnxruntime
+
+    there = {tensor.name for tensor in (*model.graph.initializer, *model.graph.output)}
+    for name in dict.fromkeys(names):
+        if name and name not in there:
+            model.graph.output.append(onnx.ValueInfoProto(name=name))
+    told = scratch / "told.onnx"
+    onnx.save(model, str(told))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(str(told), options, providers=["CPUExecutionProvider"])
+    feeds = {
+        info.name: np.zeros(
+            [dim.dim_value for dim in info.type.tensor_type.shape.dim],
+            onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type),
+        )
+        for info in model.graph.input
+    }
+    outputs = [output.name for output in session.get_outputs()]
+    return {name: list(array.shape) for name, array in zip(outputs, session.run(outputs, feeds), strict=True)}
+
+
+def _convolution(node: Any, name: str, shapes: Mapping[str, list[int]]) -> HeavyOp:
+    _, weight, compute = _CONVOLUTIONS[node.op_type]
+    filters = shapes[node.input[weight]]
+    group = _attribute(node, "group", 1)
+    depthwise = group > 1 and filters[1] == 1
+    macs = counting.convolution(shapes[node.output[0]], math.prod(filters[1:]))
+    kind = "depthwise convolution" if depthwise else "convolution"
+    return HeavyOp(name=name[:300], kind=kind, macs=macs, compute=compute, fast=True)
+
+
+def _product(node: Any, name: str, shapes: Mapping[str, list[int]]) -> HeavyOp:
+    left, right, compute = _PRODUCTS[node.op_type]
+    transposed = _attribute(node, "transA", 0)
+    operand = shapes[node.input[left]]
+    macs = counting.product(shapes[node.output[0]], operand[-2] if transposed else operand[-1])
+    constant = len(shapes[node.input[right]]) == 2
+    kind = "linear" if constant else "matrix product"
+    return HeavyOp(name=name[:300], kind=kind, macs=macs, compute=compute, fast=True)
+
+
+def _attribute(node: Any, name: str, default: int) -> int:
+    return next((int(attribute.i) for attribute in node.attribute if attribute.name == name), default)

@@ -1,0 +1,86 @@
+"""ONNX Runtime on the CPU: MLAS kernels; static int8 as QDQ, in the types that are fast on the target.
+
+x86_64-vnni  uint8 activations x int8 weights: what VNNI multiplies; int8 x int8 goes through a slower path there.
+x86_64       the same with weights in 7 bits (`reduce_range`): without VNNI the kernel adds pairs of products in 16 bits
+             (pmaddubsw), which saturates where both are large.
+aarch64      int8 x int8, what its dot product instructions take.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgedeploy.artifact import Coverage
+from exporter.backends import onnx_coverage, onnx_quantise
+from exporter.runtimes.base import CalibrationMethod, Work
+from exporter.runtimes.lowering import calibration_examples, converting
+from exporter.runtimes.quiet import quiet
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+#: errors only: the optimiser's notes about the model are of no use to our callers
+SEVERITY_ERROR = 3
+
+
+class OnnxCpu:
+    """The backend `cpu` of the runtime `onnx`."""
+
+    name = "cpu"
+
+    def session(self, model: Path, threads: int) -> onnxruntime.InferenceSession:
+        """A session on the CPU with `threads` threads inside an operator, operators one after the other."""
+        return _session(model, threads)
+
+    def schemes(self, work: Work) -> tuple[str, ...]:
+        """One per family; see `onnx_quantise.SCHEMES` for what they hold and why there is no second."""
+        return ("linear",) if work.family == "transformer" else ("full",)
+
+    def calibrate(self, float_model: Path, work: Work, scheme: str) -> onnx_quantise.Calibrated:
+        """As `OnnxBackend.calibrate`."""
+        with tempfile.TemporaryDirectory(prefix="edgedeploy-onnx-") as scratch:
+            with converting("onnx", "prepare this model for int8"):
+                prepared = onnx_quantise.prepare(float_model, scheme, Path(scratch))
+            return onnx_quantise.calibrate(prepared, scheme, calibration_examples(work), Path(scratch))
+
+    def quantise(
+        self, calibrated: onnx_quantise.Calibrated, work: Work, scheme: str, method: CalibrationMethod, destination: Path
+    ) -> dict[str, Any]:
+        """As `OnnxBackend.quantise`."""
+        types = onnx_quantise.types_for(work.target)
+        with converting("onnx", "quantise this model"):
+            onnx_quantise.quantise(calibrated, scheme, types, method, destination)
+        return {
+            "scheme": scheme,
+            "calibration": method,
+            "calibration_examples": len(work.calibration or ()),
+            "weights": f"int8 per channel{', 7 bits' if types.reduce_range else ''}",
+            "activations": f"{types.activation} per tensor",
+            "covers": onnx_quantise.SCHEMES[scheme].covers,
+            "left_float": onnx_quantise.SCHEMES[scheme].left_float,
+        }
+
+    def coverage(self, model: Path) -> Coverage:
+        """As `OnnxBackend.coverage`."""
+        with tempfile.TemporaryDirectory(prefix="edgedeploy-onnx-") as scratch:
+            optimised = Path(scratch) / "optimised.onnx"
+            _session(model, 1, optimised)
+            with quiet():
+                return onnx_coverage.of(optimised, Path(scratch))
+
+
+def _session(model: Path, threads: int, optimised: Path | None = None) -> onnxruntime.InferenceSession:
+    with quiet():
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = SEVERITY_ERROR
+        if optimised is not None:
+            # the level above this one lays float convolutions out in blocks for this very host, and renames them
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+            options.optimized_model_filepath = str(optimised)
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

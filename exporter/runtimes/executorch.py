@@ -1,0 +1,194 @@
+"""ExecuTorch: a float model is exported by torch.export and lowered to a .pte, and runs through executorch.runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgedeploy.artifact import Coverage, Port
+from edgedeploy.errors import UserError
+from edgedeploy.signature import DType, TensorSpec
+from exporter.runtimes.base import CalibrationMethod, HostModel, Lowered, Work
+from exporter.runtimes.lowering import Kept, array_of, converting, first_line, replacing, require_outputs, torch_example
+from exporter.runtimes.quiet import quiet
+
+if TYPE_CHECKING:
+    import torch
+
+
+class ExecutorchBackend(Protocol):
+    """What a delegate adds to ExecuTorch."""
+
+    name: str
+
+    def partitioners(self) -> list[Any]:
+        """Who picks the operators that the delegate takes."""
+        ...
+
+    def passes(self) -> list[Any]:
+        """Graph passes on the edge dialect that let the delegate take more."""
+        ...
+
+    def schemes(self, work: Work) -> tuple[str, ...]:
+        """As `Runtime.schemes`."""
+        ...
+
+    def calibrate(self, exported: torch.fx.GraphModule, work: Work, scheme: str) -> Any:
+        """What `quantise` needs: the exported float module made ready for the scheme, having seen the examples."""
+        ...
+
+    def quantise(
+        self, calibrated: Any, work: Work, scheme: str, method: CalibrationMethod
+    ) -> tuple[torch.fx.GraphModule, dict[str, Any]]:
+        """The quantised module, ranges by the method, and what the manifest says of it."""
+        ...
+
+    def coverage(self, edge: Any) -> Coverage:
+        """What became of the heavy operators of a partitioned EdgeProgramManager."""
+        ...
+
+
+class ExecutorchRuntime:
+    """The runtime `executorch`. A .pte names no inputs: ports are input_0… and output_0…, in the model's order."""
+
+    name = "executorch"
+    suffix = ".pte"
+    packages: tuple[str, ...] = ("torch", "torchao", "executorch")
+
+    def __init__(self, backend: ExecutorchBackend) -> None:
+        self._backend = backend
+        self.backend = backend.name
+        self._calibrated: Kept[Any] = Kept()
+
+    def schemes(self, work: Work) -> tuple[str, ...]:
+        """As `Runtime.schemes`."""
+        return self._backend.schemes(work)
+
+    def lower(self, work: Work, destination: Path) -> Lowered:
+        """As `Runtime.lower`."""
+        with converting(self.name, "express this model"):
+            import torch
+
+            program = torch.export.export(work.model, torch_example(work))
+        return self._lower(work, program, destination, {})
+
+    def lower_int8(self, work: Work, scheme: str, method: CalibrationMethod, destination: Path) -> Lowered:
+        """As `Runtime.lower_int8`."""
+        if scheme not in self.schemes(work):
+            raise UserError(f"executorch has no int8 scheme {scheme!r} for this model; it has {', '.join(self.schemes(work))}")
+        calibrated = self._calibrated.get(work, scheme, lambda: self._calibrate(work, scheme))
+        quantised, description = self._backend.quantise(calibrated, work, scheme, method)
+        with converting(self.name, "express the quantised model"):
+            import torch
+
+            program = torch.export.export(quantised, torch_example(work))
+        return self._lower(work, program, destination, description)
+
+    def open(self, lowered_file: Path, threads: int = 1) -> HostModel:
+        """As `Runtime.open`. ExecuTorch has one thread pool a process: the last call decides for all models."""
+        try:
+            with quiet():
+                return _ExecutorchModel(lowered_file, threads)
+        except Exception as err:
+            raise UserError(f"executorch cannot load {lowered_file.name}: {first_line(err)}") from err
+
+    def _calibrate(self, work: Work, scheme: str) -> Any:
+        with converting(self.name, "express this model"):
+            import torch
+
+            exported = torch.export.export(work.model, torch_example(work)).module(check_guards=False)
+        return self._backend.calibrate(exported, work, scheme)
+
+    def _lower(self, work: Work, program: Any, destination: Path, scheme: dict[str, Any]) -> Lowered:
+        with converting(self.name, "lower this model"):
+            from executorch.exir import to_edge_transform_and_lower
+
+            edge = to_edge_transform_and_lower(
+                program, transform_passes=self._backend.passes(), partitioner=self._backend.partitioners()
+            )
+            coverage = self._backend.coverage(edge)
+            file = edge.to_executorch().buffer
+        with replacing(destination) as partial:
+            partial.write_bytes(file)
+            model = _ExecutorchModel(partial, None)
+            require_outputs(self.name, work, [spec.shape for spec in model.outputs])
+            if [spec.shape for spec in model.inputs] != [spec.shape for spec in work.signature.inputs]:
+                raise UserError(f"executorch: the model does not take the {len(work.signature.inputs)} inputs of its signature")
+        return Lowered(
+            file=destination,
+            inputs=_ports(model.inputs, work.signature.inputs),
+            outputs=_ports(model.outputs, work.signature.outputs),
+            coverage=coverage,
+            scheme=scheme,
+        )
+
+
+def _ports(tensors: Sequence[TensorSpec], sources: Sequence[TensorSpec]) -> tuple[Port, ...]:
+    return tuple(
+        Port(name=tensor.name, source=source.name, tensor=tensor) for tensor, source in zip(tensors, sources, strict=True)
+    )
+
+
+class _ExecutorchModel:
+    """The method `forward` of a program. Outputs are copied out of its memory by every call.
+
+    The process has a single thread pool, and a loaded method keeps a pointer to it: resized under a loaded method, the
+    next call reads freed memory. So a model remembers which pool it was loaded with and is loaded anew, as soon as it
+    is called, after the pool was exchanged for another model's sake.
+    """
+
+    #: how often the pool was exchanged by us
+    _pool = 0
+
+    def __init__(self, file: Path, threads: int | None) -> None:
+        self._file, self._threads = file, threads
+        self._load()
+        self._prepare()
+
+    def _load(self) -> None:
+        with quiet():
+            # registers the kernels that are not in the core library: int8 embeddings
+            import executorch.kernels.quantized  # noqa: F401
+            from executorch.extension.pybindings import portable_lib
+            from executorch.runtime import Runtime
+
+            if self._threads is not None and portable_lib._threadpool_get_thread_count() != self._threads:
+                portable_lib._unsafe_reset_threadpool(self._threads)
+                _ExecutorchModel._pool += 1
+            self._loaded_with = _ExecutorchModel._pool
+            self._method = Runtime.get().load_program(self._file).load_method("forward")
+
+    def _prepare(self) -> None:
+        """Read the ends of the method and make its inputs' tensors, which share memory with the arrays written to."""
+        import torch
+
+        metadata = self._method.metadata
+        self.inputs = [_spec(f"input_{index}", metadata.input_tensor_meta(index)) for index in range(metadata.num_inputs())]
+        self.outputs = [_spec(f"output_{index}", metadata.output_tensor_meta(index)) for index in range(metadata.num_outputs())]
+        self._places = [np.zeros(spec.shape, spec.dtype) for spec in self.inputs]
+        self._tensors = [torch.from_numpy(place) for place in self._places]
+
+    def __call__(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        if self._loaded_with != _ExecutorchModel._pool:
+            self._load()
+        for spec, place in zip(self.inputs, self._places, strict=True):
+            array = array_of(feeds, spec.name)
+            if array.shape != spec.shape or array.dtype != place.dtype:
+                raise ValueError(f"{spec.name} is {spec.dtype} {list(spec.shape)}, given {array.dtype} {list(array.shape)}")
+            np.copyto(place, array)
+        given = self._method.execute(self._tensors)
+        return {spec.name: np.asarray(tensor) for spec, tensor in zip(self.outputs, given, strict=True)}
+
+
+def _spec(name: str, info: Any) -> TensorSpec:
+    return TensorSpec(name=name, dtype=_DTYPES[info.dtype()], shape=tuple(info.sizes()))
+
+
+#: ExecuTorch's ScalarType numbers are those of PyTorch (c10/core/ScalarType.h)
+_DTYPES: dict[int, DType] = {
+    0: "uint8", 1: "int8", 2: "int16", 3: "int32", 4: "int64", 5: "float16", 6: "float32", 11: "bool",
+}  # fmt: skip

@@ -1,0 +1,137 @@
+"""ONNX Runtime: a float model becomes an ONNX file by torch's exporter, and runs through onnxruntime."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from edgedeploy.artifact import Coverage, Port
+from edgedeploy.errors import UserError
+from exporter.runtimes.base import CalibrationMethod, HostModel, Lowered, Work
+from exporter.runtimes.lowering import Kept, array_of, converting, first_line, replacing, require_outputs, torch_example
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+#: the newest operator set that every piece of the toolchain, quantiser included, was found to handle
+OPSET = 20
+
+
+class OnnxBackend(Protocol):
+    """What a piece of hardware adds to ONNX Runtime."""
+
+    name: str
+
+    def session(self, model: Path, threads: int) -> onnxruntime.InferenceSession:
+        """A session with this backend's execution provider."""
+        ...
+
+    def schemes(self, work: Work) -> tuple[str, ...]:
+        """As `Runtime.schemes`."""
+        ...
+
+    def calibrate(self, float_model: Path, work: Work, scheme: str) -> Any:
+        """What `quantise` needs: the float model made ready for the scheme, and what was seen in it of the examples."""
+        ...
+
+    def quantise(
+        self, calibrated: Any, work: Work, scheme: str, method: CalibrationMethod, destination: Path
+    ) -> dict[str, Any]:
+        """Write the int8 model, ranges by the method; returns what the manifest says of it."""
+        ...
+
+    def coverage(self, model: Path) -> Coverage:
+        """What became of the model's heavy operators."""
+        ...
+
+
+class OnnxRuntime:
+    """The runtime `onnx`. Inputs and outputs have the signature's own names and dtypes: no adapters."""
+
+    name = "onnx"
+    suffix = ".onnx"
+    packages: tuple[str, ...] = ("torch", "onnx", "onnxscript", "onnxruntime")
+
+    def __init__(self, backend: OnnxBackend) -> None:
+        self._backend = backend
+        self.backend = backend.name
+        self._calibrated: Kept[Any] = Kept()
+
+    def schemes(self, work: Work) -> tuple[str, ...]:
+        """As `Runtime.schemes`."""
+        return self._backend.schemes(work)
+
+    def lower(self, work: Work, destination: Path) -> Lowered:
+        """As `Runtime.lower`."""
+        with replacing(destination) as partial:
+            self._export(work, partial)
+            return self._lowered(work, partial, destination, {})
+
+    def lower_int8(self, work: Work, scheme: str, method: CalibrationMethod, destination: Path) -> Lowered:
+        """As `Runtime.lower_int8`."""
+        if scheme not in self.schemes(work):
+            raise UserError(f"onnx has no int8 scheme {scheme!r} for this model; it has {', '.join(self.schemes(work))}")
+        calibrated = self._calibrated.get(work, scheme, lambda: self._calibrate(work, scheme))
+        with replacing(destination) as partial:
+            description = self._backend.quantise(calibrated, work, scheme, method, partial)
+            return self._lowered(work, partial, destination, description)
+
+    def open(self, lowered_file: Path, threads: int = 1) -> HostModel:
+        """As `Runtime.open`."""
+        try:
+            return _OnnxModel(self._backend.session(lowered_file, threads))
+        except Exception as err:
+            raise UserError(f"onnx cannot load {lowered_file.name}: {first_line(err)}") from err
+
+    def _calibrate(self, work: Work, scheme: str) -> Any:
+        with tempfile.TemporaryDirectory(prefix="edgedeploy-onnx-") as scratch:
+            float_model = Path(scratch) / "float.onnx"
+            self._export(work, float_model)
+            return self._backend.calibrate(float_model, work, scheme)
+
+    def _export(self, work: Work, destination: Path) -> None:
+        with converting(self.name, "express this model"):
+            import torch
+
+            program = torch.onnx.export(
+                work.model,
+                torch_example(work),
+                dynamo=True,
+                input_names=[spec.name for spec in work.signature.inputs],
+                output_names=[spec.name for spec in work.signature.outputs],
+                opset_version=OPSET,
+                external_data=False,
+                verbose=False,
+            )
+            if program is None:
+                raise RuntimeError("torch.onnx.export gave nothing")
+            program.save(str(destination), external_data=False)
+
+    def _lowered(self, work: Work, written: Path, destination: Path, scheme: dict[str, Any]) -> Lowered:
+        session = self._backend.session(written, 1)
+        require_outputs(self.name, work, [given.shape for given in session.get_outputs()])
+        return Lowered(
+            file=destination,
+            inputs=tuple(Port(name=spec.name, source=spec.name, tensor=spec) for spec in work.signature.inputs),
+            outputs=tuple(Port(name=spec.name, source=spec.name, tensor=spec) for spec in work.signature.outputs),
+            coverage=self._backend.coverage(written),
+            scheme=scheme,
+        )
+
+
+class _OnnxModel:
+    """An InferenceSession; what it returns is its caller's own."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._inputs = [given.name for given in session.get_inputs()]
+        self._outputs = [given.name for given in session.get_outputs()]
+
+    def __call__(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        given = self._session.run(self._outputs, {name: array_of(feeds, name) for name in self._inputs})
+        return {name: np.asarray(array) for name, array in zip(self._outputs, given, strict=True)}

@@ -1,0 +1,72 @@
+"""Making the weights that ship with edgedeploy, and saying how good they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgedeploy.metrics import accuracy, paired_drop
+from exporter.fetch import sha256_of
+from exporter.subjects.base import Progress, SplitName, Subject, Weights
+from exporter.training.evaluate import right_of
+from exporter.training.obtain import obtain
+from exporter.training.weights import SHIPPED_FOLDER, save_weights
+
+#: of the evaluation set, how many examples a quick test repeats
+QUICK = 1000
+
+
+def ship(module: ModuleType, which: tuple[str, ...], *, retrain: bool, progress: Progress | None) -> list[str]:
+    """Train (or take from the cache) the models of a built-in subject and write them where shipped weights are.
+
+    module: a subject's module, with SUBJECT, teacher_plan() and student_plan(teacher). which: "teacher", "student".
+    A student is always taught by the teacher that the same module describes. Returns the report's lines. The
+    evaluation set is looked at here only, after everything has been chosen.
+    """
+    subject: Subject = module.SUBJECT
+    plan = replace(module.teacher_plan(), shipped=None)
+    teacher = obtain(plan, retrain and "teacher" in which, progress)
+    lines, right = _written(subject, "teacher", teacher, progress) if "teacher" in which else ([], None)
+    if "student" in which:
+        student = obtain(replace(module.student_plan(teacher.model), shipped=None), retrain, progress)
+        more, student_right = _written(subject, "student", student, progress)
+        lines += more
+        if right is None:
+            right = _right(subject, teacher, "evaluation", progress)
+        drop = paired_drop(right, student_right, None)
+        lines.append(
+            f"{subject.name}: the student loses {drop.points:+.2f} points on the evaluation set, 95 % interval "
+            f"{drop.low:+.2f} .. {drop.high:+.2f} (paired, n {drop.n:,}, lost {drop.lost}, won {drop.won})"
+        )
+    return lines
+
+
+def _right(subject: Subject, weights: Weights, name: SplitName, progress: Progress | None) -> npt.NDArray[np.bool_]:
+    inputs = tuple(spec.name for spec in subject.signature.inputs)
+    return right_of(weights.model, subject.split(name), inputs, progress, f"{subject.name} {name} set")
+
+
+def _written(
+    subject: Subject, which: str, weights: Weights, progress: Progress | None
+) -> tuple[list[str], npt.NDArray[np.bool_]]:
+    """Write the weights with what they were measured to do; the report's lines, and what was right of the evaluation."""
+    measured = {name: _right(subject, weights, name, progress) for name in ("validation", "evaluation")}
+    path = SHIPPED_FOLDER / f"{subject.name}-{which}.safetensors"
+    metadata: dict[str, Any] = {
+        **weights.recipe,
+        "evaluation": {
+            "n": len(measured["evaluation"]),
+            "right": int(measured["evaluation"].sum()),
+            "right_of_first_1000": int(measured["evaluation"][:QUICK].sum()),
+        },
+    }
+    save_weights(weights.model, path, metadata)
+    lines = [f"{path.name}: {path.stat().st_size / 1e6:.2f} MB, sha256 {sha256_of(path)} ({weights.origin})"]
+    for name, right in measured.items():
+        found = accuracy(right)
+        lines.append(f"  {name}: {found.value:.4f}, 95 % interval {found.low:.4f} .. {found.high:.4f}, n {found.n:,}")
+    return lines, measured["evaluation"]
