@@ -11,6 +11,7 @@ import click
 
 from device_runner.device_isa import target_of
 from device_runner.results.statistics import CONFIDENCE, MIN_LAUNCHES
+from device_runner.results.summary import IDENTITY
 from edgedeploy.artifact import Accuracy
 from edgedeploy.record import Interval, RunRecord
 from edgedeploy.terminal import clean, size
@@ -94,8 +95,14 @@ def _how(record: RunRecord) -> str:
     )
 
 
+def _place(row: Row) -> tuple[object, ...]:
+    artifact = row.record.artifact
+    return artifact.subject, artifact.runtime, artifact.backend, artifact.operator != IDENTITY, artifact.operator
+
+
 def show(rows: Sequence[Row]) -> None:
-    """Print the table and its footer on stdout."""
+    """Print the table and its footer on stdout: what is compared stands together, identity first."""
+    rows = sorted(rows, key=_place)
     if sys.stdout.isatty():
         _rich(rows)
         return

@@ -89,10 +89,9 @@ class ExecutorchRuntime:
         return self._lower(work, program, destination, description)
 
     def open(self, lowered_file: Path, threads: int = 1) -> HostModel:
-        """As `Runtime.open`. ExecuTorch has one thread pool a process: the last call decides for all models."""
+        """As `Runtime.open`."""
         try:
-            with quiet():
-                return _ExecutorchModel(lowered_file, threads)
+            return _ExecutorchModel(lowered_file, threads)
         except Exception as err:
             raise UserError(f"executorch cannot load {lowered_file.name}: {first_line(err)}") from err
 

@@ -1,0 +1,21 @@
+"""The published schemas are those of the models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from edgedeploy.artifact import Manifest
+from edgedeploy.record import RunRecord
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "docs/schemas"
+
+
+@pytest.mark.parametrize(("name", "model"), [("manifest", Manifest), ("run", RunRecord)])
+def test_published_schema_is_current(name: str, model: type[BaseModel]) -> None:
+    published = json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))
+    published.pop("$schema")
+    assert published == model.model_json_schema(mode="serialization"), "run scripts/write_schemas"
