@@ -246,7 +246,7 @@ def _from_debian(way: Debian, wanted: Download, progress: Progress | None) -> by
     with tempfile.TemporaryDirectory() as folder:
         # as root, apt-get fetches as a user of its own, who must be able to enter the folder
         os.chmod(folder, 0o755)
-        _tool(["apt-get", "download", "--quiet", way.package], folder)
+        _apt_download(way.package, folder)
         package = _only_file(folder, (".deb",))
         with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as unpack:
             assert unpack.stdout is not None
@@ -255,6 +255,21 @@ def _from_debian(way: Debian, wanted: Download, progress: Progress | None) -> by
                     return _tar_member(tarred, way.member, wanted.bytes)
             finally:
                 unpack.kill()
+
+
+def _apt_download(package: str, folder: str) -> None:
+    try:
+        _tool(["apt-get", "download", "--quiet", package], folder)
+    except _Unavailable:
+        # a machine whose package lists were never fetched, or are old: lists of our own need no root
+        private = []
+        for setting, name in (("Dir::State::Lists", "lists"), ("Dir::Cache", "cache")):
+            directory = Path(folder, name)
+            directory.mkdir()
+            directory.chmod(0o755)
+            private += ["-o", f"{setting}={directory}"]
+        _tool(["apt-get", *private, "--quiet", "update"], folder)
+        _tool(["apt-get", *private, "--quiet", "download", package], folder)
 
 
 def _from_url(way: Url, wanted: Download, progress: Progress | None) -> bytes:
