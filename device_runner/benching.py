@@ -22,9 +22,9 @@ from edgedeploy.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from device_runner.progress import Progress
     from device_runner.session import Session
     from device_runner.workload import Workload
+    from edgedeploy.progress import StatusLine
     from edgedeploy.record import Plan, RunRecord
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -39,7 +39,7 @@ class Finished:
 
 
 @contextmanager
-def _on_device(name: str, going_on: str | None, progress: Progress) -> Iterator[Session]:
+def _on_device(name: str, going_on: str | None, progress: StatusLine) -> Iterator[Session]:
     """The device, for us alone. `going_on`: the experiment whose own launches may still run there."""
     device = inventory.resolve(name)
     progress.now(f"connecting to {name}")
@@ -55,7 +55,7 @@ def _on_device(name: str, going_on: str | None, progress: Progress) -> Iterator[
 
 
 def bench(
-    paths: Sequence[Path], device: str, how: Plan, store: Store, seed: int, shapes: Shapes, progress: Progress,
+    paths: Sequence[Path], device: str, how: Plan, store: Store, seed: int, shapes: Shapes, progress: StatusLine,
     started: Callable[[str], None], with_accuracy: bool = False,
 ) -> Finished:  # fmt: skip
     """Measure everything named by `paths` (see `artifacts.find`), interleaved.
@@ -95,7 +95,7 @@ def bench(
         return _run(store, written, by_run, session, progress)
 
 
-def resume(identifier: str, store: Store, progress: Progress, started: Callable[[str], None]) -> Finished:
+def resume(identifier: str, store: Store, progress: StatusLine, started: Callable[[str], None]) -> Finished:
     """Do the launches of an experiment that are missing. One that is complete is only read.
 
     Raises UserError when an artifact is not what it was, or the device is another one.
@@ -112,7 +112,7 @@ def resume(identifier: str, store: Store, progress: Progress, started: Callable[
 
 
 def _run(
-    store: Store, written: ExperimentFile, workloads: Mapping[str, Workload], session: Session, progress: Progress
+    store: Store, written: ExperimentFile, workloads: Mapping[str, Workload], session: Session, progress: StatusLine
 ) -> Finished:
     asked = [entry for entry in written.artifacts if written.accuracy and entry.kind == "bundle"]
     evaluations = {entry.run: accuracy.evaluation(bundle.read(Path(entry.path))) for entry in asked}

@@ -21,17 +21,22 @@ from edgedeploy.record import Context, Experiment, RunRecord
 if TYPE_CHECKING:
     from device_runner.accuracy import Evaluation
     from device_runner.experiment import ExperimentFile
-    from device_runner.progress import Progress
     from device_runner.results.store import Store
     from device_runner.session import Measured, Session, Staged
     from device_runner.workload import Workload
+    from edgedeploy.progress import StatusLine
 
 
 class Campaign:
     """workloads: by run, one for each run of the experiment."""
 
     def __init__(
-        self, store: Store, experiment: ExperimentFile, workloads: Mapping[str, Workload], session: Session, progress: Progress
+        self,
+        store: Store,
+        experiment: ExperimentFile,
+        workloads: Mapping[str, Workload],
+        session: Session,
+        progress: StatusLine,
     ) -> None:
         self._experiment, self._session, self._progress, self._store = experiment, session, progress, store
         self._plan = experiment.plan

@@ -1,56 +1,86 @@
-"""Progress of long work, on stderr: one line that is rewritten on a terminal, a line now and then elsewhere."""
+"""What is going on, on stderr: one line that is rewritten on a terminal, a line now and then elsewhere.
+
+Plain text, and only when there is something new: an animation would compete for the CPU with what is measured when the
+device is this host.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
+from typing import TextIO
+
+from edgedeploy.terminal import clean
+
+#: with no terminal to rewrite a line on, one line in so many seconds is enough
+_EVERY_SEC = 10.0
+#: a line that is to be rewritten must not wrap
+_WIDTH = 78
+
+
+class StatusLine:
+    """Writes to `stream`, which is stderr: stdout is for what was asked for."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._last = time.monotonic()
+        self._open = False
+
+    def line(self, text: str) -> None:
+        """Something that happened, for good."""
+        self._clear()
+        self._write(clean(text) + "\n")
+
+    def now(self, text: str) -> None:
+        """Something that is going on, until the next call."""
+        if self._terminal:
+            self._clear()
+            self._write(clean(text, _WIDTH))
+            self._open = True
+        elif time.monotonic() - self._last >= _EVERY_SEC:
+            self._write(clean(text) + "\n")
+
+    def done(self) -> None:
+        """Leave the terminal's line empty."""
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._open:
+            self._write("\r\x1b[2K")
+            self._open = False
+
+    def _write(self, text: str) -> None:
+        self._last = time.monotonic()
+        self._stream.write(text)
+        self._stream.flush()
 
 
 class Reporter:
-    """Shows `what`, how far it is, and how long it took. Silent for work that is over within two seconds."""
+    """Progress of counted work: what, how far, how long it took and will take. Silent for work over within two seconds."""
 
-    #: seconds of silence before the first line, and between two lines where stderr is not a terminal
-    PATIENCE_S = 2.0
-    INTERVAL_S = 10.0
+    PATIENCE_SEC = 2.0
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
-        self._terminal = sys.stderr.isatty()
+        self._line = None if quiet else StatusLine(sys.stderr)
         self._what = ""
-        self._started = self._shown = time.monotonic()
-        self._line_open = False
+        self._started = 0.0
 
     def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
         """Say that `done` of `total` steps of `what` are done (total 0: unknown)."""
-        if self._quiet:
+        if self._line is None:
             return
         now = time.monotonic()
         if what != self._what:
-            self._close_line()
-            self._what, self._started, self._shown = what, now, now - self.INTERVAL_S
-        if now - self._started < self.PATIENCE_S or now - self._shown < (0.1 if self._terminal else self.INTERVAL_S):
+            self._what, self._started = what, now
+        elapsed = now - self._started
+        if elapsed < self.PATIENCE_SEC:
             return
-        self._shown = now
         share = f" {done}/{total}" if total else ""
-        left = ""
-        if total and 0 < done < total:
-            left = f", about {(now - self._started) / done * (total - done):.0f} s left"
-        text = f"{what}{share} ({now - self._started:.0f} s{left}){' ' + note if note else ''}"
-        if self._terminal:
-            sys.stderr.write(f"\r\x1b[K{text}")
-            self._line_open = True
-        else:
-            sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        left = f", about {elapsed / done * (total - done):.0f} s left" if 0 < done < total else ""
+        self._line.now(f"{what}{share} ({elapsed:.0f} s{left}){' ' + note if note else ''}")
 
     def say(self, text: str) -> None:
         """A line of its own, at once."""
-        if not self._quiet:
-            self._close_line()
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
-
-    def _close_line(self) -> None:
-        if self._line_open:
-            sys.stderr.write("\r\x1b[K")
-            self._line_open = False
+        if self._line is not None:
+            self._line.line(text)

@@ -78,11 +78,11 @@ def command(
     from pathlib import Path
 
     from device_runner import benching
-    from device_runner.progress import Progress
     from device_runner.results import summary, table
     from device_runner.results.store import Store
+    from edgedeploy.progress import StatusLine
 
-    store, progress = Store(Path(out)), Progress(sys.stderr)
+    store, progress = Store(Path(out)), StatusLine(sys.stderr)
     running: list[str] = []
     try:
         if experiment is not None:

@@ -10,9 +10,9 @@ import pytest
 
 from device_runner import bundles, inventory
 from device_runner.benching import Finished, bench
-from device_runner.progress import Progress
 from device_runner.results.store import Store
 from device_runner.session import Session, open_session
+from edgedeploy.progress import StatusLine
 from edgedeploy.record import Limits, Plan
 from tests.device_runner import tiny
 from tests.device_runner.native.conftest import models  # noqa: F401 - tiny models of each runtime
@@ -78,7 +78,7 @@ def store(tmp_path: Path) -> Store:
 def pair(fast: Path, slow: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Finished, Store]:
     """`fast` and `slow` in one experiment, for tests that only read what came of it."""
     store = Store(tmp_path_factory.mktemp("pair") / "runs")
-    return bench([fast, slow], "local", BRIEF, store, 0, {}, Progress(io.StringIO()), lambda identifier: None), store
+    return bench([fast, slow], "local", BRIEF, store, 0, {}, StatusLine(io.StringIO()), lambda identifier: None), store
 
 
 Bench = Callable[..., Finished]
@@ -89,6 +89,6 @@ def run_bench(store: Store) -> Bench:
     """`bench` with brief defaults: `run_bench(path, path, how=...)`."""
 
     def run(*paths: Path, how: Plan = BRIEF, seed: int = 0, shapes: dict[str, tuple[int, ...]] | None = None) -> Finished:
-        return bench(paths, "local", how, store, seed, shapes or {}, Progress(io.StringIO()), lambda identifier: None)
+        return bench(paths, "local", how, store, seed, shapes or {}, StatusLine(io.StringIO()), lambda identifier: None)
 
     return run

@@ -19,12 +19,12 @@ import pytest
 
 from device_runner import benching, conformance, launches
 from device_runner.benching import Finished
-from device_runner.progress import Progress
 from device_runner.results import summary, table
 from device_runner.results.store import Store
 from device_runner.session import Session
 from edgedeploy import bundle
 from edgedeploy.errors import UserError
+from edgedeploy.progress import StatusLine
 from edgedeploy.record import Limits, Plan, RunRecord
 from tests.device_runner import tiny
 from tests.device_runner.conftest import BRIEF, Bench
@@ -212,7 +212,7 @@ def test_a_plan_that_means_nothing_here_is_refused(run_bench: Bench, store: Stor
 
 def test_an_unknown_device_names_those_that_are_known(store: Store, fast: Path) -> None:
     with pytest.raises(UserError, match="local"):
-        benching.bench([fast], "pixel", BRIEF, store, 0, {}, Progress(io.StringIO()), lambda identifier: None)
+        benching.bench([fast], "pixel", BRIEF, store, 0, {}, StatusLine(io.StringIO()), lambda identifier: None)
 
 
 def test_a_bare_model_is_benched_as_it_is(run_bench: Bench, tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_nothing_of_a_finished_experiment_is_left_on_the_device(run_bench: Bench
 def test_resuming_what_is_finished_only_reads_it(pair: tuple[Finished, Store]) -> None:
     finished, store = pair
     before = (store.directory(finished.records[0].id) / "run.json").read_bytes()
-    again = benching.resume(finished.id, store, Progress(io.StringIO()), lambda identifier: None)
+    again = benching.resume(finished.id, store, StatusLine(io.StringIO()), lambda identifier: None)
     assert again == finished
     assert (store.directory(finished.records[0].id) / "run.json").read_bytes() == before
 
@@ -317,7 +317,7 @@ def test_resuming_measures_what_is_missing_and_leaves_what_is_there(pair: tuple[
     kept, lost = (store.directory(record.id) for record in finished.records)
     shutil.rmtree(lost)
     before = (kept / "run.json").read_bytes()
-    again = benching.resume(finished.id, store, Progress(io.StringIO()), lambda identifier: None)
+    again = benching.resume(finished.id, store, StatusLine(io.StringIO()), lambda identifier: None)
     assert [record.valid for record in again.records] == [True, True]
     assert (kept / "run.json").read_bytes() == before
     positions = [[launch.position for launch in record.launches] for record in again.records]
@@ -346,12 +346,12 @@ def test_an_experiment_that_is_not_what_it_was_does_not_go_on(
     data["artifacts"][0][key] = value
     file.write_text(json.dumps(data))
     with pytest.raises(UserError, match=re.escape(says)):
-        benching.resume(finished.id, store, Progress(io.StringIO()), lambda identifier: None)
+        benching.resume(finished.id, store, StatusLine(io.StringIO()), lambda identifier: None)
 
 
 def test_resuming_nothing_says_so(store: Store) -> None:
     with pytest.raises(UserError, match="no experiment"):
-        benching.resume("20260131-120000-abc123", store, Progress(io.StringIO()), lambda identifier: None)
+        benching.resume("20260131-120000-abc123", store, StatusLine(io.StringIO()), lambda identifier: None)
 
 
 def test_conformance_alone(fast: Path, tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_conformance_alone(fast: Path, tmp_path: Path) -> None:
 
 def test_accuracy_on_the_device_is_of_the_bundles_samples(store: Store, fast: Path, tmp_path: Path) -> None:
     def run(path: Path) -> RunRecord:
-        progress = Progress(io.StringIO())
+        progress = StatusLine(io.StringIO())
         return benching.bench([path], "local", BRIEF, store, 0, {}, progress, lambda identifier: None, True).records[0]
 
     found = run(fast).device_accuracy
