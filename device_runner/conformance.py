@@ -31,7 +31,7 @@ class ConformanceReport:
     detail: str
 
 
-def check(bundle: Bundle, device: str = "local") -> ConformanceReport:
+def check(bundle: Bundle, device: str = "local", max_seconds: float = MAX_SECONDS) -> ConformanceReport:
     """Run the golden inputs of `bundle`, whose files were checked, and compare.
 
     A model that the runtime refuses, that dies or that runs over its limits is a report that is not ok. Raises UserError for a
@@ -41,7 +41,7 @@ def check(bundle: Bundle, device: str = "local") -> ConformanceReport:
     if not workload.checked:
         return ConformanceReport(False, None, 0, "the bundle has no golden outputs, or states no tolerance")
     with open_session(inventory.resolve(device)) as session:
-        return _judged(workload, *untimed.run(workload, session, MAX_SECONDS))
+        return _judged(workload, *untimed.run(workload, session, max_seconds))
 
 
 def _judged(workload: Workload, measured: Measured | None, failure: str) -> ConformanceReport:

@@ -16,8 +16,9 @@ class NotVerified(EdgedeployError):
 @click.command()
 @click.argument("paths", metavar="BUNDLE...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--no-run", is_flag=True, help="Check digests and schema alone; run nothing.")
+@click.option("--max-seconds", type=click.FloatRange(1), default=120.0, show_default=True, help="Longest a model may take.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
-def command(paths: tuple[Path, ...], no_run: bool, as_json: bool) -> None:
+def command(paths: tuple[Path, ...], no_run: bool, max_seconds: float, as_json: bool) -> None:
     """Check each BUNDLE: digests of all files, the manifest's schema, and its outputs on the golden inputs.
 
     The model runs in the native runner, a process of its own with limits on time and memory, so a bundle of unknown
@@ -43,7 +44,7 @@ def command(paths: tuple[Path, ...], no_run: bool, as_json: bool) -> None:
             if not no_run:
                 from device_runner import conformance
 
-                outcome = conformance.check(read)
+                outcome = conformance.check(read, max_seconds=max_seconds)
                 report |= {"max_abs": outcome.max_abs, "cases": outcome.cases}
                 if not outcome.ok:
                     raise NotVerified(f"{path}: {outcome.detail}")

@@ -177,7 +177,7 @@ def _bundle_case(kind: str, source: Path, copy: Path, rng: random.Random) -> End
         (copy / "manifest.json").write_text(json.dumps(manifest))
     _reseal(copy)
     shown = _command(kind, ["show", str(copy), "--json"])
-    return shown if shown.fault else _command(kind, ["verify", str(copy), "--json"])
+    return shown if shown.fault else _command(kind, ["verify", str(copy), "--json", "--max-seconds", str(MAX_SECONDS)])
 
 
 def peak_child_mb() -> float:
