@@ -70,13 +70,11 @@ def _parity_claims(parity: Parity, precision: str, largest: float, points: float
         bound = 1e-3 * max(1.0, largest)
         holds = parity.max_abs <= bound and (parity.same_top1 is None or parity.same_top1 >= 0.999)
         return [Claim(name="parity", holds=holds, detail=f"max |error| {parity.max_abs:.2e} (bound {bound:.2e}){agree}")]
-    claims = [
-        Claim(
-            name="parity",
-            holds=parity.min_cosine >= 0.9,
-            detail=f"least cosine {parity.min_cosine:.4f} (bound 0.9), max |error| {parity.max_abs:.3f}{agree}",
-        )
-    ]
+    # The cosine of two logits says nothing where both are near zero, so the class is looked at where there is one.
+    close = parity.min_cosine >= 0.9 if parity.same_top1 is None else parity.same_top1 >= 0.9
+    bound = "least cosine at least 0.9" if parity.same_top1 is None else "same top class on at least 90 %"
+    detail = f"least cosine {parity.min_cosine:.4f}, max |error| {parity.max_abs:.3f}{agree} (bound: {bound})"
+    claims = [Claim(name="parity", holds=close, detail=detail)]
     if points is not None:
         claims.append(
             Claim(
@@ -99,14 +97,14 @@ def _lower(
     if draft.precision == "fp32":
         return twin, twin, {}
     (scratch / "int8").mkdir()
-    logits = made.validation(choose.JUDGED_ON)
-    chosen, candidates = choose.best(runtime, work, prepared.splits["validation"], logits, scratch / "int8", options.methods)
+    validation = prepared.splits["validation"]
+    chosen, candidates = choose.best(runtime, work, validation, made.validation, scratch / "int8", options.methods)
     return (
         chosen,
         twin,
         {
             **chosen.scheme,
-            "chosen_on": f"the first {min(choose.JUDGED_ON, len(prepared.splits['validation'])):,} validation examples",
+            "chosen_on": f"the first {min(choose.JUDGED_ON, len(validation)):,} validation examples",
             "candidates": [candidate.entry() for candidate in candidates],
         },
     )

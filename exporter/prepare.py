@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedeploy.errors import UserError
-from exporter import macs, verify
+from exporter import choose, macs, verify
 from exporter.operators.base import Operator, Transform, parameter_count
 from exporter.runtimes.base import Work
 from exporter.subjects.base import Progress, Split, SplitName, Subject, Weights
@@ -39,9 +39,10 @@ class FloatModel:
         """Outputs over the evaluation set, name -> [n, ...]."""
         return self._outputs("evaluation", None)
 
-    def validation(self, n: int) -> npt.NDArray[Any]:
-        """The first output over the first `n` validation examples, [n, ...]."""
-        return self._outputs("validation", n)[self._prepared.primary]
+    @cached_property
+    def validation(self) -> npt.NDArray[Any]:
+        """The first output over the validation examples that candidates are judged on, [n, ...]; computed on first use."""
+        return self._outputs("validation", choose.JUDGED_ON)[self._prepared.primary]
 
     def _outputs(self, name: SplitName, n: int | None) -> verify.Outputs:
         split = self._prepared.splits[name]

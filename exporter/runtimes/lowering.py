@@ -71,11 +71,11 @@ def calibration_examples(work: Work) -> Iterator[Feeds]:
     count = len(work.calibration)
     for index in range(count):
         if work.progress is not None:
-            work.progress("calibrating", index, count)
+            work.progress("calibrating int8 ranges", index, count)
         batch = work.calibration.batch(index, index + 1)
         yield {spec.name: batch[spec.name] for spec in work.signature.inputs}
     if work.progress is not None:
-        work.progress("calibrating", count, count)
+        work.progress("calibrating int8 ranges", count, count)
 
 
 def fed(examples: Iterator[Feeds], inputs: Sequence[Port]) -> Iterator[Feeds]:
