@@ -72,8 +72,8 @@ def _parity_claims(parity: Parity, precision: str, largest: float, points: float
         return [Claim(name="parity", holds=holds, detail=f"max |error| {parity.max_abs:.2e} (bound {bound:.2e}){agree}")]
     # The cosine of two logits says nothing where both are near zero, so the class is looked at where there is one.
     close = parity.min_cosine >= 0.9 if parity.same_top1 is None else parity.same_top1 >= 0.9
-    bound = "least cosine at least 0.9" if parity.same_top1 is None else "same top class on at least 90 %"
-    detail = f"least cosine {parity.min_cosine:.4f}, max |error| {parity.max_abs:.3f}{agree} (bound: {bound})"
+    limit = "least cosine at least 0.9" if parity.same_top1 is None else "same top class on at least 90 %"
+    detail = f"least cosine {parity.min_cosine:.4f}, max |error| {parity.max_abs:.3f}{agree} (bound: {limit})"
     claims = [Claim(name="parity", holds=close, detail=detail)]
     if points is not None:
         claims.append(
