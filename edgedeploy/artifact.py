@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, StringConstraints(max_length=4000)]
-Precision = Literal["fp32", "int8-static", "as-given"]
+Precision = Literal["fp32", "fp16", "int8-static", "int8-dynamic", "int8-weights", "as-given"]
 #: a path inside the bundle: plain names joined by "/", never absolute, never ".."
 RelPath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_+-][A-Za-z0-9_.+-]*(/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)*$", max_length=300)

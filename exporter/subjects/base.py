@@ -13,10 +13,12 @@ import numpy.typing as npt
 from edgedeploy.signature import Signature
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 SplitName = Literal["train", "validation", "calibration", "evaluation"]
 Arrays = Mapping[str, npt.NDArray[Any]]
+#: rows int64 [b], and the generator that augmentation draws from -> inputs in the signature's order, leading axis b
+TrainBatch = Callable[[npt.NDArray[np.int64], np.random.Generator], "tuple[Tensor, ...]"]
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class Subject:
     split: loads one of the four sets; all four are disjoint.
     student: how `distilled` makes the small model, or None where the subject has none.
     quantise: "convolutional" or "transformer": which int8 scheme fits the model's heavy operators.
+    train_batch: these rows of the train set as the model's inputs, augmented as in the subject's own training; None
+        where the set as `split` gives it is all there is.
     """
 
     name: str
@@ -134,4 +138,5 @@ class Subject:
     split: Callable[[SplitName], Split]
     student: Student | None = None
     quantise: Literal["convolutional", "transformer"] = "convolutional"
+    train_batch: TrainBatch | None = None
     sources: tuple[Source, ...] = ()

@@ -58,12 +58,16 @@ def _start(model: nn.Module, progress: Progress | None) -> None:
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def image_batch(rows: Rows, flipped: np.ndarray) -> Tensor:
-    """Training images float32 [b, 3, 64, 64], channels last; those with `flipped` (bool [b]) are mirrored."""
+def train_batch(rows: Rows, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    """Training images float32 [b, 3, 64, 64], channels last; half of them mirrored.
+
+    Not shifted, since the articles are centred by how the set was made.
+    """
+    flipped = rng.random(len(rows)) < 0.5
     pixels = fashion_data.split("train").raw["pixels"][rows]
     pixels = np.where(flipped[:, None, None], pixels[:, :, ::-1], pixels)
     image = torch.from_numpy(fashion_data.preprocess({"pixels": pixels})["image"])
-    return image.contiguous(memory_format=torch.channels_last)
+    return (image.contiguous(memory_format=torch.channels_last),)
 
 
 @cache
@@ -73,9 +77,7 @@ def _labels() -> Tensor:
 
 def _examples(progress: Progress | None) -> tuple[int, StepLoss]:
     def loss(model: nn.Module, rows: Rows, rng: np.random.Generator) -> Tensor:
-        # mirrored half of the time; not shifted, since the articles are centred by how the set was made
-        image = image_batch(rows, rng.random(len(rows)) < 0.5)
-        return functional.cross_entropy(model(image).float(), _labels()[rows])
+        return functional.cross_entropy(model(*train_batch(rows, rng)).float(), _labels()[rows])
 
     return len(fashion_data.split("train")), loss
 
@@ -114,8 +116,7 @@ def student_plan(teacher: nn.Module, recipe: Recipe = STUDENT_RECIPE, shipped: S
         soft = soft_answers(teacher, train, ("image",), f"{NAME} teacher's answers", progress)
 
         def loss(model: nn.Module, rows: Rows, rng: np.random.Generator) -> Tensor:
-            image = image_batch(rows, rng.random(len(rows)) < 0.5)
-            return hinton_loss(model(image), soft[rows], _labels()[rows], temperature, alpha)
+            return hinton_loss(model(*train_batch(rows, rng)), soft[rows], _labels()[rows], temperature, alpha)
 
         return len(train), loss
 
@@ -142,5 +143,6 @@ SUBJECT = Subject(
     model=teacher,
     split=fashion_data.split,
     student=DistilledStudent(student_plan),
+    train_batch=train_batch,
     sources=fashion_sources.SOURCES,
 )

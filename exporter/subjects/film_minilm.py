@@ -86,7 +86,7 @@ def _taken_over(teacher: dict[str, Tensor], layers: Sequence[int]) -> dict[str, 
     return taken
 
 
-def text_batch(rows: Rows) -> tuple[Tensor, Tensor]:
+def train_batch(rows: Rows, rng: np.random.Generator) -> tuple[Tensor, ...]:
     """Training inputs int64 [b, l]; columns that are padding in the whole batch are left out, which changes nothing."""
     arrays = film_data.preprocess({"ids": film_data.split("train").raw["ids"][rows]})
     longest = int(arrays["attention_mask"].sum(axis=1).max())
@@ -106,7 +106,7 @@ def validate(model: nn.Module) -> float:
 
 def _teacher_examples(progress: Progress | None) -> tuple[int, StepLoss]:
     def loss(model: nn.Module, rows: Rows, rng: np.random.Generator) -> Tensor:
-        return functional.cross_entropy(model(*text_batch(rows)).float(), _labels()[rows])
+        return functional.cross_entropy(model(*train_batch(rows, rng)).float(), _labels()[rows])
 
     return len(film_data.split("train")), loss
 
@@ -136,7 +136,7 @@ def student_plan(teacher: nn.Module, recipe: Recipe = STUDENT_RECIPE, shipped: S
         soft = soft_answers(teacher, train, INPUTS, f"{NAME} teacher's answers", progress)
 
         def loss(model: nn.Module, rows: Rows, rng: np.random.Generator) -> Tensor:
-            return hinton_loss(model(*text_batch(rows)), soft[rows], _labels()[rows], temperature, alpha)
+            return hinton_loss(model(*train_batch(rows, rng)), soft[rows], _labels()[rows], temperature, alpha)
 
         return len(train), loss
 
@@ -168,5 +168,6 @@ SUBJECT = Subject(
     split=film_data.split,
     student=DistilledStudent(student_plan),
     quantise="transformer",
+    train_batch=train_batch,
     sources=film_sources.SOURCES,
 )
