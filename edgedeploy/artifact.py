@@ -167,7 +167,8 @@ class Accuracy(Strict):
 class Drop(Strict):
     """Accuracy lost against identity on the same runtime, paired over the evaluation set, in points (0..100), 95 % interval.
 
-    `lost` examples only identity gets right, `won` only this artifact does.
+    `lost` examples only identity gets right, `won` only this artifact does. `p_value`: of McNemar's exact test that they
+    are as likely (None in a manifest from before it was taken).
     """
 
     against: Sha256 | None
@@ -177,6 +178,7 @@ class Drop(Strict):
     n: Annotated[int, Field(ge=1)]
     lost: Annotated[int, Field(ge=0)]
     won: Annotated[int, Field(ge=0)]
+    p_value: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class Conformance(Strict):

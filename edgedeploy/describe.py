@@ -92,7 +92,8 @@ def _facts(bundle: Bundle, manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if manifest.drop is not None:
         drop = manifest.drop
-        discordant = f"only it right: {drop.lost}, only this right: {drop.won}"
+        p = "" if drop.p_value is None else f", McNemar p {drop.p_value:.2g}"
+        discordant = f"only it right: {drop.lost}, only this right: {drop.won}{p}"
         facts.append(("points lost", f"{drop_text(drop)} against identity ({discordant})"))
     if manifest.parity is not None:
         parity = manifest.parity

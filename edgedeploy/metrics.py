@@ -37,6 +37,22 @@ def accuracy(right: npt.NDArray[np.bool_], metric: str = "top1") -> Accuracy:
     return Accuracy(metric=metric, value=k / n, low=low, high=high, n=n)
 
 
+def mcnemar(lost: int, won: int) -> float:
+    """Two-sided p-value of McNemar's test, exact (binomial): are `lost` and `won` discordant pairs equally likely?
+
+    Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+    Psychometrika 12 (1947). 1 where no pair is discordant.
+    """
+    n, k = lost + won, min(lost, won)
+    if n < 1:
+        return 1.0
+    # in logarithms: 2^-n is 0 in floating point from n = 1075 on
+    tail = math.fsum(
+        math.exp(math.lgamma(n + 1) - math.lgamma(i + 1) - math.lgamma(n - i + 1) - n * math.log(2)) for i in range(k + 1)
+    )
+    return min(1.0, 2 * tail)
+
+
 def paired_drop(reference: npt.NDArray[np.bool_], candidate: npt.NDArray[np.bool_], against: str | None) -> Drop:
     """Points of accuracy lost by `candidate` against `reference` on the same examples, bool [n] each.
 
@@ -54,5 +70,5 @@ def paired_drop(reference: npt.NDArray[np.bool_], candidate: npt.NDArray[np.bool
     half = Z95 * math.sqrt(max(b + c - (b - c) ** 2 / m, 0.0)) / m
     return Drop(
         against=against, points=100 * (lost - won) / n, low=100 * (centre - half), high=100 * (centre + half),
-        n=n, lost=lost, won=won,
+        n=n, lost=lost, won=won, p_value=mcnemar(lost, won),
     )  # fmt: skip

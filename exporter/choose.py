@@ -12,7 +12,8 @@ import numpy.typing as npt
 from edgedeploy import metrics
 from edgedeploy.errors import UserError
 from exporter import verify
-from exporter.runtimes.base import CALIBRATION_METHODS, CalibrationMethod, Lowered, PortedModel, Runtime, Work
+from exporter.lower import Lowering, open_chain
+from exporter.runtimes.base import CALIBRATION_METHODS, CalibrationMethod, Lowered
 from exporter.subjects.base import Split
 
 #: examples a candidate is judged on; the validation set's first, so that every candidate sees the same
@@ -21,18 +22,18 @@ JUDGED_ON = 1000
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to quantise and how it did on the validation set."""
+    """One way to quantise and how it did on the validation set. stages: empty where it could not be lowered."""
 
     scheme: str
     method: CalibrationMethod
-    lowered: Lowered | None
+    stages: tuple[Lowered, ...]
     accuracy: float
     mean_abs: float
     error: str = ""
 
     def entry(self) -> dict[str, Any]:
         """For the manifest."""
-        if self.lowered is None:
+        if not self.stages:
             return {"scheme": self.scheme, "method": self.method, "error": self.error}
         return {
             "scheme": self.scheme, "method": self.method,
@@ -41,43 +42,36 @@ class Candidate:
 
 
 def best(
-    runtime: Runtime,
-    work: Work,
+    lowering: Lowering,
     validation: Split,
     float_logits: npt.NDArray[Any],
     scratch: Path,
     methods: tuple[CalibrationMethod, ...] = CALIBRATION_METHODS,
-) -> tuple[Lowered, list[Candidate]]:
+) -> tuple[tuple[Lowered, ...], list[Candidate]]:
     """Lower by every scheme and method, keep the most accurate on `validation`; a tie goes to the smaller error.
 
     float_logits: what the float model says of the first JUDGED_ON validation examples, [n, classes].
     Where the subject has no metric the smaller error alone decides. Raises the first candidate's UserError when none lowers.
     """
     judged = validation.take(np.arange(min(JUDGED_ON, len(validation), len(float_logits))))
+    runtime, work = lowering.runtime, lowering.whole
     primary = work.signature.outputs[0].name
     candidates: list[Candidate] = []
     failure: UserError | None = None
     for scheme in runtime.schemes(work):
-        for method in methods:
-            target = scratch / f"{scheme}-{method}{runtime.suffix}"
-            label = f"{runtime.name}: int8 {scheme}, {method}"
-            if work.progress is not None:
-                work.progress(f"{label}: lowering", 0, 0)
-            try:
-                lowered = runtime.lower_int8(work, scheme, method, target)
-            except UserError as error:
-                failure = failure or error
-                candidates.append(Candidate(scheme, method, None, -1.0, float("inf"), str(error)))
+        for method, stages in lowering.lower_int8(scheme, methods, scratch).items():
+            if isinstance(stages, UserError):
+                failure = failure or stages
+                candidates.append(Candidate(scheme, method, (), -1.0, float("inf"), str(stages)))
                 continue
-            model = PortedModel(runtime.open(lowered.file), lowered.inputs, lowered.outputs)
-            logits = verify.run_one_by_one(model, judged, f"{label}: validating", work.progress)[primary]
+            chain = open_chain(runtime, stages, lowering.outputs)
+            label = f"{runtime.name}: int8 {scheme}, {method}: validating"
+            logits = verify.run_one_by_one(chain, judged, label, work.progress)[primary]
             gap = float(np.abs(logits.astype(np.float64) - float_logits[: len(judged)]).mean())
             score = float(metrics.top1(logits, judged.labels).mean()) if work.signature.metric == "top1" else 0.0
-            candidates.append(Candidate(scheme, method, lowered, score, gap if np.isfinite(gap) else float("inf")))
-    usable = [candidate for candidate in candidates if candidate.lowered is not None]
+            candidates.append(Candidate(scheme, method, stages, score, gap if np.isfinite(gap) else float("inf")))
+    usable = [candidate for candidate in candidates if candidate.stages]
     if not usable:
         assert failure is not None  # schemes() gives at least one
         raise failure
-    chosen = min(usable, key=lambda candidate: (-candidate.accuracy, candidate.mean_abs))
-    assert chosen.lowered is not None  # filtered just above
-    return chosen.lowered, candidates
+    return min(usable, key=lambda candidate: (-candidate.accuracy, candidate.mean_abs)).stages, candidates

@@ -11,11 +11,14 @@ import numpy as np
 from edgedeploy import bundle
 from edgedeploy.errors import EdgedeployError, UserError
 from exporter import operators as operator_registry
-from exporter.assemble import Options, Reference, assemble, toolchain
+from exporter.assemble import assemble
+from exporter.made import Reference
 from exporter.operators.base import Draft, Operator
+from exporter.options import Options
 from exporter.prepare import FloatModel, Prepared, prepare, request_digest
 from exporter.runtimes.base import Runtime
 from exporter.subjects.base import Progress, Subject
+from exporter.write import toolchain
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def export(
     outcomes: list[Outcome] = []
     for subject in subjects:
         say(f"{subject.name}: loading model and data")
-        prepared = prepare(subject, retrain=retrain, progress=progress)
+        prepared = prepare(subject, retrain=retrain, progress=progress, say=say)
         for runtime in runtimes:
             reference: Reference | None = None
             for draft, operators in parsed:
@@ -71,7 +74,7 @@ def export(
                 outcomes.append(outcome)
                 say(f"  {draft.asked} on {runtime.name}-{runtime.backend}: {outcome.error or f'{outcome.state} {path}'}")
                 if draft.asked == "identity" and outcome.digest is not None:
-                    reference = _reference(path, outcome.digest)
+                    reference = _reference(path)
     return outcomes
 
 
@@ -105,8 +108,10 @@ def _request(
     prepared: Prepared, made: FloatModel, draft: Draft, runtime: Runtime, options: Options, reference: Reference | None
 ) -> str:
     quantised = draft.precision != "fp32"
+    cut = {"cut": options.cut.key()} if draft.cut else {}
     return request_digest(
         {
+            **cut,
             "subject": prepared.subject.name,
             "signature": prepared.subject.signature.model_dump(mode="json"),
             "original": prepared.original.weights.digest,
@@ -119,14 +124,13 @@ def _request(
             "calibration": [options.calibration_samples, options.methods, options.max_points] if quantised else None,
             "sets": prepared.set_digests,
             "toolchain": toolchain(runtime),
-            "reference": reference.digest if reference is not None and draft.asked != "identity" else None,
+            "reference": reference.bundle.digest if reference is not None and draft.asked != "identity" else None,
         }
     )
 
 
-def _reference(path: Path, digest: str) -> Reference | None:
+def _reference(path: Path) -> Reference:
     read = bundle.read(path)
     if "eval/host.npz" not in read.manifest.files:
-        return None
-    right = read.npz("eval/host.npz")["right"]
-    return Reference(right.astype(np.bool_), digest)
+        return Reference(read, None)
+    return Reference(read, read.npz("eval/host.npz")["right"].astype(np.bool_))

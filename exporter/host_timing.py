@@ -9,25 +9,24 @@ from typing import Any
 
 import numpy.typing as npt
 
-from exporter.runtimes.base import PortedModel
+from exporter.lower import Chain
 
 ROUNDS = 8
 CALLS_PER_ROUND = 12
 
 
-def medians_ms(models: Sequence[PortedModel], batch: Mapping[str, npt.NDArray[Any]]) -> list[float]:
+def medians_ms(models: Sequence[Chain], batch: Mapping[str, npt.NDArray[Any]]) -> list[float]:
     """Median milliseconds of each model, one thread, rounds interleaved (ABBA) so that drift hits all alike."""
-    fed = [model.feeds(batch) for model in models]
-    for model, feeds in zip(models, fed, strict=True):
+    for model in models:
         for _ in range(3):
-            model.run_fed(feeds)
+            model(batch)
     samples: list[list[int]] = [[] for _ in models]
     order = list(range(len(models)))
     for _ in range(ROUNDS):
         for i in order:
             for _ in range(CALLS_PER_ROUND):
                 start = time.perf_counter_ns()
-                models[i].run_fed(fed[i])
+                models[i](batch)
                 samples[i].append(time.perf_counter_ns() - start)
         order.reverse()
     return [statistics.median(each) / 1e6 for each in samples]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from edgedeploy.errors import UserError
 from exporter import choose, macs, verify
 from exporter.operators.base import Operator, Transform, parameter_count
+from exporter.partition.division import CutRequest, Division, divide
 from exporter.runtimes.base import Work
 from exporter.subjects.base import Progress, Split, SplitName, Subject, Weights
 from exporter.subjects.disjoint import require_disjoint
@@ -31,6 +33,7 @@ class FloatModel:
     def __init__(self, prepared: Prepared, weights: Weights) -> None:
         self.weights = weights
         self._prepared = prepared
+        self._divisions: dict[tuple[CutRequest, bool], Division] = {}
         self.parameters = parameter_count(weights.model)
         self.macs = macs.count(weights.model, prepared.example)
 
@@ -43,6 +46,16 @@ class FloatModel:
     def validation(self) -> npt.NDArray[Any]:
         """The first output over the validation examples that candidates are judged on, [n, ...]; computed on first use."""
         return self._outputs("validation", choose.JUDGED_ON)[self._prepared.primary]
+
+    def division(self, request: CutRequest, *, quantised: bool) -> Division:
+        """The model cut as asked, once for all runtimes. Raises UserError where it cannot be, or not there."""
+        if (request, quantised) not in self._divisions:
+            prepared = self._prepared
+            self._divisions[request, quantised] = divide(
+                self.weights.model, prepared.subject.signature, prepared.example, request,
+                quantised=quantised, say=prepared.say,
+            )  # fmt: skip
+        return self._divisions[request, quantised]
 
     def _outputs(self, name: SplitName, n: int | None) -> verify.Outputs:
         split = self._prepared.splits[name]
@@ -60,6 +73,7 @@ class Prepared:
     splits: dict[SplitName, Split]
     retrain: bool
     progress: Progress | None
+    say: Callable[[str], None] = lambda text: None
 
     def __post_init__(self) -> None:
         self._made: dict[tuple[str, ...], FloatModel] = {}
@@ -109,7 +123,9 @@ class Prepared:
         return {name: split.digest() for name, split in self.splits.items()}
 
 
-def prepare(subject: Subject, *, retrain: bool, progress: Progress | None) -> Prepared:
+def prepare(
+    subject: Subject, *, retrain: bool, progress: Progress | None, say: Callable[[str], None] = lambda text: None
+) -> Prepared:
     """Load a subject's sets, check that they fit the signature and are disjoint, by digest of each example.
 
     Raises UserError for sets that do not fit, ClaimError where an example is in two of them.
@@ -133,7 +149,7 @@ def prepare(subject: Subject, *, retrain: bool, progress: Progress | None) -> Pr
                 f"subject {subject.name}: input {spec.name!r} is {found.dtype} {list(found.shape)}, "
                 f"its signature says {spec.dtype} {list(spec.shape)}"
             )
-    return Prepared(subject, splits, retrain, progress)
+    return Prepared(subject, splits, retrain, progress, say)
 
 
 def request_digest(request: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import click
 from edgedeploy.errors import EdgedeployError
 
 if TYPE_CHECKING:
+    from edgedeploy.artifact import Manifest
     from exporter.export import Outcome
 
 
@@ -21,7 +22,7 @@ class SomeFailed(EdgedeployError):
 
 @click.command()
 @click.option("--op", "operators", default="dsptq", show_default=True, metavar="OP[,OP…]",
-              help="identity, distilled, sptq, dsptq, or steps joined by +. identity is always exported too.")  # fmt: skip
+              help="all, or operators; steps join with + (distilled+pruned+sptq). identity is always there too.")  # fmt: skip
 @click.option("--subject", "subjects", default="fashion-lite0", show_default=True, metavar="NAME[,NAME…]",
               help="A built-in subject, all, FILE.py:ATTRIBUTE, or FILE.pt2 (with --data).")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path), help="The .npz with the sets of a .pt2 subject.")
@@ -36,13 +37,20 @@ class SomeFailed(EdgedeployError):
               help="minmax, percentile, entropy, or all: the most accurate on the validation set is kept.")  # fmt: skip
 @click.option("--max-drop", "max_points", type=float, default=3.0, show_default=True,
               help="Points of accuracy an int8 lowering may lose against its float model; more fails the export.")  # fmt: skip
+@click.option("--cut", default="auto", show_default=True, metavar="WHERE",
+              help="Where partition cuts: after a module (blocks.5), at a share of the MACs (0.5), or auto: the fastest "
+                   "predicted for --pair.")  # fmt: skip
+@click.option("--pair", nargs=4, type=float, default=(1.0, 2.0, 200.0, 1.0), show_default=True,
+              metavar="FIRST SECOND MBIT_S LATENCY_MS",
+              help="For --cut auto: how many times as fast as this host each device is, and their link.")  # fmt: skip
 @click.option("--retrain", is_flag=True, help="Train the weights anew instead of taking the shipped ones.")
 @click.option("--force", is_flag=True, help="Replace bundles that are there and were made from something else.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def command(
     operators: str, subjects: str, data: Path | None, runtimes: str, target: str | None, out: Path,
-    calibration_samples: int, methods: str, max_points: float, retrain: bool, force: bool, as_json: bool, quiet: bool,
+    calibration_samples: int, methods: str, max_points: float, cut: str,
+    pair: tuple[float, float, float, float], retrain: bool, force: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Turn a model under an operator into artifact bundles, one per runtime.
 
@@ -53,6 +61,7 @@ def command(
     Examples:
       edgedeploy export --op dsptq
       edgedeploy export --op identity,distilled,sptq,dsptq --subject film-minilm --runtime onnx
+      edgedeploy export --op partition,sptq-partition --cut blocks.5
       edgedeploy export --op sptq --subject examples/my_model.py:subject
       edgedeploy export --op sptq --subject my_model.pt2 --data my_data.npz
     """
@@ -61,8 +70,10 @@ def command(
     from exporter import operators as operator_registry
     from exporter import runtimes as runtime_registry
     from exporter import subjects as subject_registry
-    from exporter.assemble import Options
     from exporter.export import export
+    from exporter.options import Options
+    from exporter.partition.division import CutRequest
+    from exporter.partition.search import Pair
     from exporter.runtimes.base import CALIBRATION_METHODS
 
     reporter = Reporter(quiet=quiet)
@@ -74,7 +85,7 @@ def command(
         if method not in CALIBRATION_METHODS:
             raise click.UsageError(f"--calibration {method!r}: choose of {', '.join(CALIBRATION_METHODS)}, or all")
     in_order = tuple(method for method in CALIBRATION_METHODS if method in chosen)
-    options = Options(isa.resolve(target), calibration_samples, in_order, max_points)
+    options = Options(isa.resolve(target), calibration_samples, in_order, max_points, CutRequest(cut, Pair(*pair)))
     made_runtimes = [runtime_registry.get(name) for name in _names(runtimes, runtime_registry.names(), "--runtime")]
     made_subjects = [subject_registry.load(name, data) for name in _names(subjects, subject_registry.names(), "--subject")]
     outcomes = export(
@@ -91,6 +102,15 @@ def command(
         codes = {outcome.error.exit_code for outcome in failed if outcome.error is not None}
         error.exit_code = codes.pop() if len(codes) == 1 else 1
         raise error
+
+
+def _share(manifest: Manifest, name: str) -> float | None:
+    """The share of all stages' MACs, None where a stage was not looked at."""
+    coverages = [stage.coverage for stage in manifest.stages]
+    if None in coverages:
+        return None
+    macs = sum(each.macs for each in coverages if each)
+    return sum(getattr(each, name) * each.macs for each in coverages if each) / macs if macs else 0.0
 
 
 def _names(text: str, everything: tuple[str, ...], option: str) -> list[str]:
@@ -121,8 +141,9 @@ def _print(outcomes: list[Outcome], *, as_json: bool) -> None:
                 "precision": manifest.precision, "target": manifest.target_isa, "model_bytes": manifest.model_bytes,
                 "accuracy": manifest.accuracy.model_dump() if manifest.accuracy else None,
                 "drop": manifest.drop.model_dump() if manifest.drop else None,
-                "int8_share": manifest.stages[0].coverage.int8_share if manifest.stages[0].coverage else None,
-                "fast_share": manifest.stages[0].coverage.fast_share if manifest.stages[0].coverage else None,
+                "int8_share": _share(manifest, "int8_share"), "fast_share": _share(manifest, "fast_share"),
+                "stages": len(manifest.stages), "cut": manifest.recipe.cut,
+                "crossing_bytes": sum(spec.nbytes for spec in manifest.cut_tensors),
                 "notes": [*manifest.warnings, *(timing.note for timing in manifest.timings.values() if timing.note)],
             }  # fmt: skip
         rows.append(row)

@@ -7,9 +7,9 @@ import importlib
 from edgedeploy.errors import UserError
 from exporter.operators.base import Draft, Operator
 
-NAMES = ("identity", "distilled", "sptq")
+NAMES = ("identity", "distilled", "partition", "sptq")
 #: names of the study (arXiv 2411.00907) for combinations
-ALIASES = {"dsptq": ("distilled", "sptq")}
+ALIASES = {"dsptq": ("distilled", "sptq"), "sptq-partition": ("partition", "sptq")}
 
 
 def get(name: str) -> Operator:
@@ -17,14 +17,14 @@ def get(name: str) -> Operator:
     if name not in NAMES:
         known = ", ".join((*NAMES, *ALIASES))
         raise UserError(f"no operator {name!r}; there are {known}, and combinations such as distilled+sptq")
-    operator: Operator = importlib.import_module(f"exporter.operators.{name}").operator
+    operator: Operator = importlib.import_module(f"exporter.operators.{name.replace('-', '_')}").operator
     return operator
 
 
 def parse(asked: str) -> tuple[Draft, list[Operator]]:
     """The recipe draft and the operators behind what was typed: a name, an alias, or names joined by "+".
 
-    The steps come in the canonical order (float transforms, then quantisation), whatever order was typed.
+    The steps come in the canonical order (float transforms, cut, quantisation), whatever order was typed.
     Raises UserError for an unknown name or steps that do not go together.
     """
     names = [step for part in asked.split("+") for step in ALIASES.get(part, (part,))]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edgedeploy.artifact import Claim, Coverage, Precision
+from edgedeploy.signature import TensorSpec
 from exporter.subjects.base import Progress, Subject, Weights
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class Draft:
 
     asked: str
     transforms: tuple[str, ...] = ()
+    cut: bool = False
     precision: Precision = "fp32"
 
 
@@ -26,7 +28,12 @@ class Facts:
     """What is known of one artifact when its claims are checked.
 
     original, made: the subject's own model and the float model this artifact was lowered from.
-    coverage: what became of the heavy operators; scheme: how it was quantised.
+    coverage: what became of the heavy operators, of all stages; scheme: how it was quantised.
+    made_bytes, float_bytes, original_bytes: of the model files of this artifact, of its float twin, and of the subject's own
+        model lowered in float on the same runtime (None where that failed).
+    made_ms, original_ms: host medians of this artifact and of the latter, interleaved; None where the target is another CPU,
+        or they were not needed.
+    stages: what each stage of a partitioned model is; None where it is whole.
     """
 
     original: Weights
@@ -37,6 +44,26 @@ class Facts:
     made_macs: int
     coverage: Coverage
     scheme: dict[str, Any] = field(default_factory=dict)
+    made_bytes: int = 0
+    float_bytes: int = 0
+    original_bytes: int | None = None
+    made_ms: float | None = None
+    original_ms: float | None = None
+    stages: Stages | None = None
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The stages of a partitioned artifact. macs: of each, in float. crossing: tensors as they travel.
+
+    gap, bound: the largest difference between the float stages composed and the whole float model, both on this runtime
+    and on the golden inputs, and the one that is allowed.
+    """
+
+    macs: tuple[int, ...]
+    crossing: tuple[TensorSpec, ...]
+    gap: float
+    bound: float
 
 
 class Operator(Protocol):

@@ -14,7 +14,7 @@ from edgedeploy import bundle, isa
 from edgedeploy.bundle import Bundle
 from edgedeploy.errors import ClaimError, UserError
 from exporter import runtimes
-from exporter.assemble import Options
+from exporter.options import Options
 from exporter.export import Outcome, export
 from exporter.subjects.base import Split, SplitName, Subject
 from tests.exporter import tiny
