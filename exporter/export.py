@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ def export(
     A combination that fails is reported and does not stop the others. Raises UserError before any work when something
     asked for does not exist.
     """
+    _require_writable(out)
     parsed = [operator_registry.parse(name) for name in dict.fromkeys(("identity", *asked))]
     outcomes: list[Outcome] = []
     for subject in subjects:
@@ -76,6 +78,16 @@ def export(
                 if draft.asked == "identity" and outcome.digest is not None:
                     reference = _reference(path)
     return outcomes
+
+
+def _require_writable(out: Path) -> None:
+    """Make the output directory. Raises UserError where that, or writing there, is not possible: before any work."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".edgedeploy-", dir=out):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write to {out}: {error.strerror or error}; give another --out") from None
 
 
 def _one(

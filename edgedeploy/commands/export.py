@@ -35,7 +35,7 @@ class SomeFailed(EdgedeployError):
               help="Examples the int8 ranges are calibrated on.")  # fmt: skip
 @click.option("--calibration", "methods", default="all", show_default=True, metavar="METHOD[,METHOD…]",
               help="minmax, percentile, entropy, or all: the most accurate on the validation set is kept.")  # fmt: skip
-@click.option("--max-drop", "max_points", type=float, default=3.0, show_default=True,
+@click.option("--max-drop", "max_points", type=click.FloatRange(-100, 100), default=3.0, show_default=True,
               help="Points of accuracy an int8 lowering may lose against its float model; more fails the export.")  # fmt: skip
 @click.option("--cut", default="auto", show_default=True, metavar="WHERE",
               help="Where partition cuts: after a module (blocks.5), at a share of the MACs (0.5), or auto: the fastest "
@@ -80,6 +80,8 @@ def command(
     asked = _names(operators, (*operator_registry.NAMES, *operator_registry.ALIASES), "--op")
     for name in asked:
         operator_registry.parse(name)
+    if max_points != max_points:
+        raise click.UsageError("--max-drop is a number of points, not NaN")
     chosen = _names(methods, CALIBRATION_METHODS, "--calibration")
     for method in chosen:
         if method not in CALIBRATION_METHODS:

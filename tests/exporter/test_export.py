@@ -14,8 +14,8 @@ from edgedeploy import bundle, isa
 from edgedeploy.bundle import Bundle
 from edgedeploy.errors import ClaimError, UserError
 from exporter import runtimes
-from exporter.options import Options
 from exporter.export import Outcome, export
+from exporter.options import Options
 from exporter.subjects.base import Split, SplitName, Subject
 from tests.exporter import tiny
 from tests.exporter.cli import run_cli
@@ -163,3 +163,21 @@ def test_the_command_prints_one_json_document(tmp_path: Path) -> None:
         assert bundle.read(tmp_path / row["path"]).digest == row["digest"]
     shown = run_cli("show", bundles[1]["path"], cwd=tmp_path)
     assert "minmax" in shown.stdout
+
+
+def test_what_cannot_be_written_to_is_said_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    def split(name: SplitName) -> Split:
+        raise AssertionError("a set was loaded")
+
+    with pytest.raises(UserError, match="cannot write to"):
+        made(tmp_path / "file" / "out", "sptq", subject=dataclasses.replace(tiny.subject, split=split))
+
+
+@pytest.mark.parametrize("arguments", [["--max-drop", "nan"], ["--cut", "2"], ["--pair", "0", "1", "1", "1"]])
+def test_a_number_that_makes_no_sense_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    done = run_cli("export", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert arguments[0] in done.stderr or "speeds and bandwidth" in done.stderr
