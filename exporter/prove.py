@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +12,13 @@ from edgedeploy import isa, metrics
 from edgedeploy.artifact import Claim, Parity, Timing
 from edgedeploy.errors import ClaimError
 from edgedeploy.int8 import reason as slow_int8_reason
-from exporter import claims, host_timing, lower, verify
+from exporter import claims, diverge, host_timing, lower, verify
 from exporter.lower import Chain
 from exporter.made import Made, Reference
 from exporter.operators.base import Draft, Facts, Operator, Stages
 from exporter.options import Options
 from exporter.prepare import GOLDEN_CASES, FloatModel, Prepared
-from exporter.runtimes.base import Runtime
+from exporter.runtimes.base import Lowered, Runtime, Work
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,11 @@ def prove(
     found = [claim for operator in operators for claim in operator.claims(
         _facts(prepared, made, runtime, lowered, golden, largest, timings, reference)
     )]  # fmt: skip
-    found += claims.of_parity(parity, draft.precision, largest, points, options.max_points)
+    kept = claims.of_parity(parity, draft.precision, largest, points, options.max_points)
+    if not kept[0].holds:
+        where = _where(prepared, made, draft, runtime, options, lowered)
+        kept[0] = kept[0].model_copy(update={"detail": f"{kept[0].detail}; {where}"})
+    found += kept
     found.append(Claim(name="disjoint sets", holds=True, detail="no example is in two sets, by digest of each example"))
     broken = [claim for claim in found if not claim.holds]
     if broken:
@@ -77,6 +82,24 @@ def prove(
             f"the {runtime.backend} backend took {coverage.fast_share:.0%} of the MACs; left to plain kernels: {off}"
         )
     return Proof(outputs, right, parity, golden, tuple(found), timings, tuple(warnings))
+
+
+def _where(prepared: Prepared, made: FloatModel, draft: Draft, runtime: Runtime, options: Options, lowered: Made) -> str:
+    """In words, the first operator after which the artifact and its float model differ."""
+    if prepared.progress is not None:
+        prepared.progress(f"{runtime.name}: parity is lost; looking for the operator", 0, 0)
+    work = prepared.work(made, options.target, options.calibration_samples)
+    scheme = lowered.stages[0].scheme
+
+    def again(part: Work, destination: Path) -> Lowered:
+        if draft.precision == "fp32":
+            return runtime.lower(part, destination)
+        if draft.precision == "int8-static":
+            return runtime.lower_int8(part, scheme["scheme"], scheme["calibration"], destination)
+        return runtime.lower_to(part, draft.precision, destination)
+
+    limit = diverge.FLOAT_LIMIT if draft.precision in ("fp32", "fp16") else diverge.QUANTISED_LIMIT
+    return diverge.first_divergence(runtime, work, prepared.splits["evaluation"], again, limit)
 
 
 def _facts(

@@ -1,0 +1,84 @@
+"""Where an artifact leaves its float model: the first operator after which the two differ, found by cutting the model there."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edgedeploy.errors import UserError
+from edgedeploy.signature import Signature
+from exporter.partition import graph as graphs
+from exporter.partition.graph import Graph, Position
+from exporter.runtimes.base import Lowered, PortedModel, Runtime, Work
+from exporter.runtimes.lowering import torch_example
+from exporter.subjects.base import Split
+
+#: relative difference (L2, of the worst tensor) that counts as another result
+FLOAT_LIMIT = 1e-2
+#: the same where something is quantised: its own steps make up to about a tenth
+QUANTISED_LIMIT = 0.35
+#: examples that are compared
+EXAMPLES = 4
+
+
+def first_divergence(
+    runtime: Runtime, work: Work, examples: Split, lower: Callable[[Work, Path], Lowered], limit: float
+) -> str:
+    """In words, the first place of the whole float model after which what `lower` makes of it gives something else.
+
+    The model is cut at a place, what is before it is lowered by itself and run beside torch; bisection over all valid
+    cuts, so a difference is taken to last once it is there. Never raises for a model that cannot be cut: it says so.
+    """
+    try:
+        graph = graphs.trace(work.model, work.signature, torch_example(work))
+    except UserError as error:
+        return f"where they part is not known ({error})"
+    places = graphs.positions(graph)
+    low, high = 0, len(places)  # the first place that differs is in low..high; high itself: none of them does
+    worst: dict[int, float] = {}
+    while low < high:
+        middle = (low + high) // 2
+        try:
+            worst[middle] = _difference(runtime, work, graph, places[middle], examples, lower)
+        except UserError as error:
+            return f"where they part is not known: the model cut after {places[middle].after} cannot be lowered ({error})"
+        if worst[middle] > limit:
+            high = middle
+        else:
+            low = middle + 1
+    if low == len(places):
+        last = f"after {places[-1].after}" if places else "in a model that has no place to cut"
+        return f"they part {last}, at the end of the model"
+    before = f"; up to {places[low - 1].after} they agree" if low else ""
+    place = places[low]
+    module = f" in {place.module}" if place.module else ""
+    return f"they part at {place.after}{module} (relative difference {worst[low]:.2g}){before}"
+
+
+def _difference(
+    runtime: Runtime, work: Work, graph: Graph, place: Position, examples: Split, lower: Callable[[Work, Path], Lowered]
+) -> float:
+    """The largest relative L2 difference of a crossing tensor between the runtime and torch, over the examples."""
+    import torch
+
+    piece, _ = graphs.cut(graph, place)
+    signature = Signature(task="other", inputs=piece.inputs, outputs=piece.outputs, metric="none")
+    worst = 0.0
+    with tempfile.TemporaryDirectory(prefix="edgedeploy-diverge-") as scratch:
+        lowered = lower(replace(work, model=piece.model, signature=signature), Path(scratch) / f"head{runtime.suffix}")
+        model = PortedModel(runtime.open(lowered.file), lowered.inputs, lowered.outputs)
+        batch = examples.batch(0, min(EXAMPLES, len(examples)))
+        for i in range(len(next(iter(batch.values())))):
+            one = {name: np.ascontiguousarray(array[i : i + 1]) for name, array in batch.items()}
+            made = model(one)
+            with torch.no_grad():
+                expected = piece.model(*(torch.from_numpy(one[spec.name]) for spec in piece.inputs))
+            for spec, tensor in zip(piece.outputs, expected, strict=True):
+                like = tensor.numpy().astype(np.float64)
+                gap = float(np.linalg.norm(made[spec.name] - like))
+                worst = max(worst, gap / max(float(np.linalg.norm(like)), 1e-12) if np.isfinite(gap) else float("inf"))
+    return worst
