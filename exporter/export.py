@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edgedeploy import bundle
 from edgedeploy.errors import EdgedeployError, UserError
+from exporter import capabilities
 from exporter import operators as operator_registry
 from exporter.assemble import assemble
 from exporter.made import Reference
 from exporter.operators.base import Draft, Operator
 from exporter.options import Options
+from exporter.outcome import Outcome
 from exporter.prepare import FloatModel, Prepared, prepare, request_digest
 from exporter.runtimes.base import Runtime
 from exporter.subjects.base import Progress, Subject
 from exporter.write import toolchain
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one combination: "written", "kept" or "failed"."""
-
-    subject: str
-    operator: str
-    runtime: str
-    backend: str
-    path: Path
-    state: str
-    digest: str | None = None
-    error: EdgedeployError | None = None
 
 
 def bundle_path(out: Path, subject: str, operator: str, runtime: Runtime) -> Path:
@@ -62,6 +49,15 @@ def export(
     _require_writable(out)
     parsed = [operator_registry.parse(name) for name in dict.fromkeys(("identity", *asked))]
     outcomes: list[Outcome] = []
+    refused = {
+        (subject.name, runtime.name, draft.asked): UserError(why)
+        for subject in subjects
+        for runtime in runtimes
+        for draft, operators in parsed
+        if (why := capabilities.refusal(draft, operators, subject, runtime)) is not None
+    }
+    for (subject_name, runtime_name, name), refusal in refused.items():
+        say(f"{subject_name}: {name} on {runtime_name} cannot be: {refusal}")
     for subject in subjects:
         say(f"{subject.name}: loading model and data")
         prepared = prepare(subject, retrain=retrain, progress=progress, say=say)
@@ -70,6 +66,8 @@ def export(
             for draft, operators in parsed:
                 path = bundle_path(out, subject.name, draft.asked, runtime)
                 try:
+                    if (subject.name, runtime.name, draft.asked) in refused:
+                        raise refused[subject.name, runtime.name, draft.asked]
                     outcome = _one(prepared, draft, operators, runtime, path, options, reference, force=force)
                 except EdgedeployError as error:
                     outcome = Outcome(subject.name, draft.asked, runtime.name, runtime.backend, path, "failed", error=error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable
@@ -130,8 +131,11 @@ def prepare(
 
     Raises UserError for sets that do not fit, ClaimError where an example is in two of them.
     """
-    names: tuple[SplitName, ...] = ("train", "validation", "calibration", "evaluation")
+    names: tuple[SplitName, ...] = ("validation", "calibration", "evaluation")
     splits = {name: subject.split(name) for name in names}
+    # only what trains needs a train set, and says so itself where there is none
+    with contextlib.suppress(UserError):
+        splits = {"train": subject.split("train"), **splits}
     for name, split in splits.items():
         if not len(split) and name != "train":
             raise UserError(f"subject {subject.name}: its {name} set is empty")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgedeploy.errors import EdgedeployError
 
 if TYPE_CHECKING:
-    from edgedeploy.artifact import Manifest
-    from exporter.export import Outcome
+    from edgedeploy.progress import Reporter
+    from exporter.outcome import Outcome
 
 
 class SomeFailed(EdgedeployError):
@@ -43,6 +43,9 @@ class SomeFailed(EdgedeployError):
 @click.option("--pair", nargs=4, type=float, default=(1.0, 2.0, 200.0, 1.0), show_default=True,
               metavar="FIRST SECOND MBIT_S LATENCY_MS",
               help="For --cut auto: how many times as fast as this host each device is, and their link.")  # fmt: skip
+@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=1, show_default=True,
+              help="Exports side by side, each subject and runtime in a process of its own.")  # fmt: skip
+@click.option("--memory-gb", type=click.FloatRange(1), help="Memory that -j may use. Default: 80 % of what is available.")
 @click.option("--retrain", is_flag=True, help="Train the weights anew instead of taking the shipped ones.")
 @click.option("--force", is_flag=True, help="Replace bundles that are there and were made from something else.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
@@ -50,7 +53,8 @@ class SomeFailed(EdgedeployError):
 def command(
     operators: str, subjects: str, data: Path | None, runtimes: str, target: str | None, out: Path,
     calibration_samples: int, methods: str, max_points: float, cut: str,
-    pair: tuple[float, float, float, float], retrain: bool, force: bool, as_json: bool, quiet: bool,
+    pair: tuple[float, float, float, float], jobs: int,
+    memory_gb: float | None, retrain: bool, force: bool, as_json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Turn a model under an operator into artifact bundles, one per runtime.
 
@@ -62,15 +66,16 @@ def command(
       edgedeploy export --op dsptq
       edgedeploy export --op identity,distilled,sptq,dsptq --subject film-minilm --runtime onnx
       edgedeploy export --op partition,sptq-partition --cut blocks.5
+      edgedeploy export --op all --subject all --runtime all -j 2
       edgedeploy export --op sptq --subject examples/my_model.py:subject
       edgedeploy export --op sptq --subject my_model.pt2 --data my_data.npz
     """
     from edgedeploy import isa
     from edgedeploy.progress import Reporter
     from exporter import operators as operator_registry
+    from exporter import recall
     from exporter import runtimes as runtime_registry
     from exporter import subjects as subject_registry
-    from exporter.export import export
     from exporter.options import Options
     from exporter.partition.division import CutRequest
     from exporter.partition.search import Pair
@@ -88,31 +93,57 @@ def command(
             raise click.UsageError(f"--calibration {method!r}: choose of {', '.join(CALIBRATION_METHODS)}, or all")
     in_order = tuple(method for method in CALIBRATION_METHODS if method in chosen)
     options = Options(isa.resolve(target), calibration_samples, in_order, max_points, CutRequest(cut, Pair(*pair)))
-    made_runtimes = [runtime_registry.get(name) for name in _names(runtimes, runtime_registry.names(), "--runtime")]
-    made_subjects = [subject_registry.load(name, data) for name in _names(subjects, subject_registry.names(), "--subject")]
-    outcomes = export(
-        made_subjects, asked, made_runtimes, out, options,
-        retrain=retrain, force=force, progress=reporter, say=reporter.say,
-    )  # fmt: skip
+    names = _names(subjects, subject_registry.names(), "--subject")
+    chosen_runtimes = [runtime_registry.get(name) for name in _names(runtimes, runtime_registry.names(), "--runtime")]
+    note = recall.key(names, {"data": data}, asked, chosen_runtimes, out, options)
+    outcomes = None if note is None or retrain or force else recall.recall(note)
+    if outcomes is None:
+        if jobs > 1 and len(names) * len(chosen_runtimes) > 1:
+            pairs = [(name, runtime.name) for name in names for runtime in chosen_runtimes]
+            outcomes = _side_by_side(pairs, jobs, memory_gb, reporter, quiet=quiet)
+        else:
+            from exporter.export import export
+
+            loaded = [subject_registry.load(name, data) for name in names]
+            outcomes = export(
+                loaded, asked, chosen_runtimes, out, options,
+                retrain=retrain, force=force, progress=reporter, say=reporter.say,
+            )  # fmt: skip
+        if note is not None:
+            recall.remember(note, outcomes)
     _print(outcomes, as_json=as_json)
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    _raise_for(outcomes, quiet=quiet)
+
+
+def _side_by_side(
+    pairs: list[tuple[str, str]], jobs: int, memory_gb: float | None, reporter: Reporter, *, quiet: bool
+) -> list[Outcome]:
+    """This very command once for every pair of subject and runtime, each in a process of its own."""
+    from exporter.parallel import Job, available_gb, side_by_side
+
+    given = click.get_current_context().params
+    flags = [f"--{name}" for name in ("retrain", "force") if given[name]]
+    passed = ["--op", given["operators"], "--out", str(given["out"]), "--calibration", given["methods"],
+              "--calibration-samples", str(given["calibration_samples"]), "--max-drop", str(given["max_points"]),
+              "--cut", given["cut"], "--pair", *(str(number) for number in given["pair"]), *flags]  # fmt: skip
+    for option in ("data", "target"):
+        if given[option] is not None:
+            passed += [f"--{option}", str(given[option])]
+    todo = [Job(subject, runtime, (*passed, "--subject", subject, "--runtime", runtime)) for subject, runtime in pairs]
+    limit = memory_gb if memory_gb is not None else 0.8 * available_gb()
+    return side_by_side(todo, jobs, limit, reporter.say, quiet=quiet)
+
+
+def _raise_for(outcomes: list[Outcome], *, quiet: bool) -> None:
+    """Raise SomeFailed where some failed; each was said before, unless that was asked not to be."""
+    failed = [outcome.error for outcome in outcomes if outcome.error is not None]
     if failed:
-        # each was said above, unless that was asked not to be
-        causes = ": " + "; ".join(str(outcome.error) for outcome in failed) if quiet else ""
+        causes = ": " + "; ".join(str(error) for error in failed) if quiet else ""
         error = SomeFailed(f"{len(failed)} of {len(outcomes)} exports failed{causes}")
         # a single cause the user can fix is the user's to fix: exit 2
-        codes = {outcome.error.exit_code for outcome in failed if outcome.error is not None}
+        codes = {each.exit_code for each in failed}
         error.exit_code = codes.pop() if len(codes) == 1 else 1
         raise error
-
-
-def _share(manifest: Manifest, name: str) -> float | None:
-    """The share of all stages' MACs, None where a stage was not looked at."""
-    coverages = [stage.coverage for stage in manifest.stages]
-    if None in coverages:
-        return None
-    macs = sum(each.macs for each in coverages if each)
-    return sum(getattr(each, name) * each.macs for each in coverages if each) / macs if macs else 0.0
 
 
 def _names(text: str, everything: tuple[str, ...], option: str) -> list[str]:
@@ -127,28 +158,10 @@ def _names(text: str, everything: tuple[str, ...], option: str) -> list[str]:
 def _print(outcomes: list[Outcome], *, as_json: bool) -> None:
     import json
 
-    from edgedeploy import bundle
+    from edgedeploy import export_rows
     from edgedeploy.describe import summary_table
 
-    rows: list[dict[str, Any]] = []
-    for outcome in outcomes:
-        row: dict[str, Any] = {
-            "subject": outcome.subject, "operator": outcome.operator, "runtime": outcome.runtime, "backend": outcome.backend,
-            "state": outcome.state, "path": str(outcome.path), "digest": outcome.digest,
-            "error": str(outcome.error) if outcome.error is not None else None,
-        }  # fmt: skip
-        if outcome.error is None:
-            manifest = bundle.read(outcome.path).manifest
-            row |= {
-                "precision": manifest.precision, "target": manifest.target_isa, "model_bytes": manifest.model_bytes,
-                "accuracy": manifest.accuracy.model_dump() if manifest.accuracy else None,
-                "drop": manifest.drop.model_dump() if manifest.drop else None,
-                "int8_share": _share(manifest, "int8_share"), "fast_share": _share(manifest, "fast_share"),
-                "stages": len(manifest.stages), "cut": manifest.recipe.cut,
-                "crossing_bytes": sum(spec.nbytes for spec in manifest.cut_tensors),
-                "notes": [*manifest.warnings, *(timing.note for timing in manifest.timings.values() if timing.note)],
-            }  # fmt: skip
-        rows.append(row)
+    rows = export_rows.of(outcomes)
     if as_json:
         click.echo(json.dumps({"bundles": rows}))
     else:

@@ -22,13 +22,19 @@ class Distilled:
             raise UserError(f"--op {draft.asked}: a model is distilled once")
         return replace(draft, transforms=(*draft.transforms, self.name))
 
+    def refuses(self, subject: Subject) -> str | None:
+        """Why this subject cannot be distilled, None where it can."""
+        if subject.student is not None:
+            return None
+        return (
+            f"subject {subject.name} has no student, so it cannot be distilled; give its Subject a `student`, "
+            "or use an operator that needs none (--op identity, --op sptq)"
+        )
+
     def transform(self, subject: Subject, weights: Weights, *, retrain: bool, progress: Progress | None) -> Weights:
         """The distilled student. Raises UserError for a subject without one."""
         if subject.student is None:
-            raise UserError(
-                f"subject {subject.name} has no student, so it cannot be distilled; give its Subject a `student`, "
-                "or use an operator that needs none (--op identity, --op sptq)"
-            )
+            raise UserError(self.refuses(subject))
         return subject.student.distilled(weights.model, retrain=retrain, progress=progress)
 
     def claims(self, facts: Facts) -> list[Claim]:

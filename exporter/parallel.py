@@ -1,0 +1,152 @@
+"""Independent exports side by side, each subject and runtime in a process of its own, as many as memory allows."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from edgedeploy.errors import ClaimError, EdgedeployError, InternalError, TransientError, UserError
+from exporter.outcome import Outcome
+
+#: what one export is taken to need at its highest: torch, a converter, and a model of some hundred megabytes
+JOB_GB = 4.0
+POLL_SEC = 0.2
+#: a child that was told to stop has this long
+STOP_SEC = 20.0
+_KINDS: dict[str, type[EdgedeployError]] = {
+    "user": UserError, "claim": ClaimError, "transient": TransientError, "internal": InternalError,
+}  # fmt: skip
+
+
+def kind_of(error: EdgedeployError) -> str:
+    """The error's kind as a row of the JSON document names it."""
+    return next((name for name, kind in _KINDS.items() if isinstance(error, kind)), "internal")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One subject on one runtime. arguments: of `edgedeploy export`, without --json."""
+
+    subject: str
+    runtime: str
+    arguments: tuple[str, ...]
+
+
+@dataclass
+class _Running:
+    job: Job
+    process: subprocess.Popen[str]
+    reader: threading.Thread
+    output: list[str]
+
+
+def available_gb() -> float:
+    """Memory that could be taken without swapping, in GB (10^9 bytes); Linux's MemAvailable."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo", encoding="ascii") as lines:
+        for line in lines:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024 / 1e9
+    return 2 * JOB_GB
+
+
+def side_by_side(
+    jobs: Sequence[Job], at_once: int, memory_gb: float, say: Callable[[str], None], *, quiet: bool
+) -> list[Outcome]:
+    """Run the jobs, at most `at_once` and no more than fit into `memory_gb`, and give the outcomes of all in the jobs' order.
+
+    A job waits while less than it may need is available; one always runs. Ctrl-C stops all of them; what they finished is
+    kept, and the same command goes on from there.
+    """
+    at_once = max(1, min(at_once, int(memory_gb // JOB_GB)))
+    waiting = list(jobs)
+    running: list[_Running] = []
+    done: dict[Job, list[Outcome]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once and (not running or available_gb() >= JOB_GB):
+                running.append(_start(waiting.pop(0), say, quiet=quiet))
+            time.sleep(POLL_SEC)
+            for each in [each for each in running if each.process.poll() is not None]:
+                running.remove(each)
+                each.reader.join()
+                done[each.job] = _outcomes(each)
+    except BaseException:
+        _stop(running)
+        raise
+    return [outcome for job in jobs for outcome in done[job]]
+
+
+def _start(job: Job, say: Callable[[str], None], *, quiet: bool) -> _Running:
+    command = [sys.executable, "-m", "edgedeploy", "export", *job.arguments, "--json"]
+    # threads that spin while they wait take the processor from the other jobs
+    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, env=environment,
+        start_new_session=True,
+    )  # fmt: skip
+    output: list[str] = []
+    assert process.stdout is not None  # both were asked for
+    assert process.stderr is not None
+    out = threading.Thread(target=lambda stream: output.append(stream.read()), args=(process.stdout,), daemon=True)
+    out.start()
+
+    def tell(stream: IO[str]) -> None:
+        for line in stream:
+            if not quiet:
+                say(f"[{job.subject} {job.runtime}] {line.rstrip()}")
+        out.join()
+
+    reader = threading.Thread(target=tell, args=(process.stderr,), daemon=True)
+    reader.start()
+    return _Running(job, process, reader, output)
+
+
+def _outcomes(ended: _Running) -> list[Outcome]:
+    job = ended.job
+    try:
+        document: dict[str, Any] = json.loads(ended.output[0] if ended.output else "")
+    except ValueError:
+        code = ended.process.returncode
+        why = f"ended by signal {-code}; with too little memory the system does that, try a smaller -j" if code < 0 else (
+            f"ended with exit code {code} and no result"
+        )  # fmt: skip
+        return [_failed(job, TransientError(f"the export of {job.subject} on {job.runtime} {why}"))]
+    if "error" in document:
+        kind = _KINDS.get(document["error"]["kind"], InternalError)
+        return [_failed(job, kind(document["error"]["message"]))]
+    return [_outcome(row) for row in document["bundles"]]
+
+
+def _outcome(row: dict[str, Any]) -> Outcome:
+    error = _KINDS[row["error_kind"]](row["error"]) if row["error"] is not None else None
+    names = (row["subject"], row["operator"], row["runtime"], row["backend"])
+    return Outcome(*names, Path(row["path"]), row["state"], row["digest"], error)
+
+
+def _failed(job: Job, error: EdgedeployError) -> Outcome:
+    return Outcome(job.subject, "all", job.runtime, "", Path(), "failed", error=error)
+
+
+def _stop(running: Sequence[_Running]) -> None:
+    """Ctrl-C for every child, so that what it finished is kept; killed when it takes too long."""
+    for each in running:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(each.process.pid, signal.SIGINT)
+    end = time.monotonic() + STOP_SEC
+    for each in running:
+        try:
+            each.process.wait(max(0.1, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(each.process.pid, signal.SIGKILL)
+            each.process.wait()

@@ -1,0 +1,108 @@
+"""An export that was asked for before, with nothing changed since, is answered from a note of it: no model is loaded.
+
+The note says which bundles the same question led to. The bundles themselves are read and checked, every digest, before they
+are called kept: the note only saves working out, with torch and the data, that they are what is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgedeploy import bundle
+from edgedeploy.errors import UserError
+from exporter.fetch import cache_root
+from exporter.options import Options
+from exporter.outcome import Outcome
+from exporter.runtimes.base import Runtime
+
+VERSION = 1
+
+
+def key(
+    subjects: Sequence[str], files: Mapping[str, Path | None], operators: Sequence[str], runtimes: Sequence[Runtime],
+    out: Path, options: Options,
+) -> str | None:  # fmt: skip
+    """What the note of this question is called: sha256 of all that its answer depends on.
+
+    subjects: as typed. files: what else is read, by role; their contents count. None where not all of it is known: a subject
+    from Python code may read whatever it likes.
+    """
+    if any(".py:" in name for name in subjects):
+        return None
+    programs = {name: Path(name) for name in subjects if name.endswith((".pt2", ".onnx", ".tflite", ".pte"))}
+    packages = sorted({package for runtime in runtimes for package in runtime.packages})
+    try:
+        content = {
+            "version": VERSION,
+            "subjects": list(subjects),
+            "files": {name: bundle.file_sha256(path) for name, path in {**files, **programs}.items() if path is not None},
+            "operators": list(operators),
+            "runtimes": [[runtime.name, runtime.backend] for runtime in runtimes],
+            "out": str(out.resolve()),
+            "options": asdict(options),
+            "packages": [[package, importlib.metadata.version(package)] for package in packages],
+            "code": _code_digest(),
+        }
+    except (OSError, importlib.metadata.PackageNotFoundError):
+        return None
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _code_digest() -> str:
+    """sha256 over the exporter's and the contracts' own source: another version of either may make other bundles."""
+    total = hashlib.sha256()
+    here = Path(__file__).resolve().parent
+    for package in (here, here.parent / "edgedeploy"):
+        for file in sorted(package.rglob("*.py")):
+            total.update(f"{file.relative_to(here.parent)}\0".encode())
+            total.update(file.read_bytes())
+    return total.hexdigest()
+
+
+def _note(name: str) -> Path:
+    return cache_root() / "exports" / f"{name}.json"
+
+
+def remember(name: str, outcomes: Sequence[Outcome]) -> None:
+    """Note what the question led to, unless something of it failed. A cache that cannot be written to is passed over."""
+    if any(outcome.error is not None for outcome in outcomes):
+        return
+    rows = [
+        {
+            "subject": outcome.subject, "operator": outcome.operator, "runtime": outcome.runtime, "backend": outcome.backend,
+            "path": str(outcome.path), "digest": outcome.digest,
+        }
+        for outcome in outcomes
+    ]  # fmt: skip
+    target = _note(name)
+    with contextlib.suppress(OSError):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+        partial.write_text(json.dumps(rows), "utf-8")
+        partial.replace(target)
+
+
+def recall(name: str) -> list[Outcome] | None:
+    """The answer, all of it kept; None where there is no note, or a bundle is gone, damaged or another one."""
+    try:
+        rows: list[dict[str, Any]] = json.loads(_note(name).read_text("utf-8"))
+        outcomes = []
+        for row in rows:
+            path = Path(row["path"])
+            there = bundle.read(path)
+            if there.digest != row["digest"]:
+                return None
+            bundle.check_files(there)
+            names = (row["subject"], row["operator"], row["runtime"], row["backend"])
+            outcomes.append(Outcome(*names, path, "kept", there.digest))
+    except (OSError, ValueError, LookupError, TypeError, UserError):
+        return None
+    return outcomes

@@ -1,0 +1,121 @@
+"""Exports side by side, and the second time: what is there is kept without a model being loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edgedeploy import isa
+from exporter import recall, runtimes
+from exporter.options import Options
+from exporter.partition.division import CutRequest
+from tests.exporter import tiny
+
+PROGRAM = "again.pt2"
+ARGUMENTS = ("--op", "sptq", "--subject", PROGRAM, "--data", "data.npz", "--runtime", "onnx,tflite",
+             "--calibration", "minmax", "--calibration-samples", "16", "--json")  # fmt: skip
+#: runs the command and says on stderr whether torch was imported by it
+RUN = "import sys, atexit; atexit.register(lambda: print('torch:', 'torch' in sys.modules, file=sys.stderr)); " \
+      "from edgedeploy.cli import main; main(sys.argv[1:])"  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A .pt2 program with its data, as a user has them."""
+    made = tmp_path_factory.mktemp("again")
+    net = tiny.trained(8)
+    torch.export.save(torch.export.export(net, (torch.zeros(1, 3, 16, 16),)), made / PROGRAM)
+    arrays = {}
+    for name in ("calibration", "validation", "evaluation"):
+        split = tiny.split(name)  # type: ignore[arg-type]
+        arrays[f"{name}_image"] = split.batch(0, len(split))["image"].astype(np.float32)
+        arrays[f"{name}_labels"] = split.labels
+    np.savez(made / "data.npz", **arrays)
+    return made
+
+
+def run(folder: Path, *arguments: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "EDGEDEPLOY_CACHE": str(cache)}
+    command = [sys.executable, "-c", RUN, "export", *ARGUMENTS, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=600, check=False)
+
+
+def test_side_by_side_and_again(folder: Path, tmp_path: Path) -> None:
+    first = run(folder, "-j", "2", cache=tmp_path)
+    assert first.returncode == 0, first.stderr
+    rows = json.loads(first.stdout)["bundles"]
+    assert [(row["runtime"], row["operator"], row["state"]) for row in rows] == [
+        ("onnx", "identity", "written"), ("onnx", "sptq", "written"),
+        ("tflite", "identity", "written"), ("tflite", "sptq", "written"),
+    ]  # fmt: skip
+    assert "[again.pt2 tflite]" in first.stderr
+    # the children did the work, and the second time nobody has to
+    assert "torch: False" in first.stderr
+    again = run(folder, cache=tmp_path)
+    assert "torch: False" in again.stderr
+    kept = json.loads(again.stdout)["bundles"]
+    assert {row["state"] for row in kept} == {"kept"}
+    assert [row["digest"] for row in kept] == [row["digest"] for row in rows]
+    assert kept[1]["accuracy"] == rows[1]["accuracy"]
+
+    # a damaged bundle is not taken for a whole one
+    model = folder / rows[1]["path"] / "model.onnx"
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    damaged = run(folder, cache=tmp_path)
+    assert damaged.returncode == 2
+    assert "digest differs" in damaged.stdout
+    mended = run(folder, "--force", "-j", "2", cache=tmp_path)
+    assert {row["state"] for row in json.loads(mended.stdout)["bundles"]} == {"written"}
+
+
+def test_ctrl_c_stops_the_children(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgedeploy", "export", *ARGUMENTS, "-j", "2", "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "EDGEDEPLOY_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    end = time.monotonic() + 60
+    while len(started := children.read_text().split()) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert len(started) == 2
+    assert [pid for pid in started if alive(int(pid))] == []
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def key(folder: Path, subject: str = PROGRAM, **changed: object) -> str | None:
+    options = Options(isa.host_target(), **changed)  # type: ignore[arg-type]
+    return recall.key([subject], {"data": folder / "data.npz"}, ["sptq"], [runtimes.get("onnx")], folder / "out", options)
+
+
+def test_a_question_is_the_same_only_when_everything_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert key(folder) == key(folder) is not None
+    assert key(folder, calibration_samples=99) != key(folder)
+    assert key(folder, cut=CutRequest("0.3")) != key(folder)
+    before, data = key(folder), (folder / "data.npz").read_bytes()
+    (folder / "data.npz").write_bytes(data + b"\0")
+    assert key(folder) != before
+    (folder / "data.npz").write_bytes(data)
+    # Python code may read anything
+    assert key(folder, "mine.py:subject") is None
+    assert key(folder, "gone.pt2") is None
