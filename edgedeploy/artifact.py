@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -284,11 +285,17 @@ class Manifest(Strict):
         """Bytes of all stages' model files: what a device has to hold."""
         return sum(stage.bytes for stage in self.stages)
 
-    def canonical(self) -> bytes:
-        """The manifest as canonical JSON (sorted keys, no spaces, ASCII) without times and timings."""
-        data = self.model_dump(mode="json", exclude=set(self.VOLATILE))
-        return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
-
     def digest(self) -> str:
-        """sha256 of `canonical()`: the identity of the bundle."""
-        return hashlib.sha256(self.canonical()).hexdigest()
+        """The identity of the bundle: `canonical_digest` of this manifest as it is written."""
+        return canonical_digest(self.model_dump(mode="json"))
+
+
+def canonical_digest(document: Mapping[str, Any]) -> str:
+    """sha256 of a manifest's document as canonical JSON (sorted keys, no spaces, ASCII), without times and timings.
+
+    Of the document as it stands in the file, so that a manifest keeps its identity when a later version of this class has
+    fields that it does not. Raises ValueError for a NaN, RecursionError for nesting past all reason.
+    """
+    kept = {name: value for name, value in document.items() if name not in Manifest.VOLATILE}
+    text = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

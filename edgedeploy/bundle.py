@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from edgedeploy.artifact import FileEntry, Manifest
+from edgedeploy.artifact import FileEntry, Manifest, canonical_digest
 from edgedeploy.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -87,7 +87,8 @@ def _digest_lines(digest: str, manifest: Path) -> str:
     return f"{digest}  bundle\n{file_sha256(manifest)}  {MANIFEST}\n"
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _read_manifest(path: Path) -> tuple[Manifest, dict[str, Any]]:
+    """The manifest, and its document as it stands in the file."""
     source = path / MANIFEST
     if not path.is_dir():
         raise BundleError(f"{path}: no such bundle (a bundle is a directory with a {MANIFEST}; `edgedeploy export` makes one)")
@@ -103,7 +104,7 @@ def _read_manifest(path: Path) -> Manifest:
     if isinstance(version, int) and version > Manifest.model_fields["schema_version"].default:
         raise BundleError(f"{source}: schema_version {version} is newer than this edgedeploy reads; update edgedeploy")
     try:
-        return Manifest.model_validate_json(source.read_bytes())
+        return Manifest.model_validate_json(source.read_bytes()), data
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the manifest"
@@ -118,9 +119,9 @@ def read(path: Path) -> Bundle:
     Raises BundleError (a UserError) when it is missing, malformed, or does not match its digest.
     """
     path = Path(path)
-    manifest = _read_manifest(path)
+    manifest, document = _read_manifest(path)
     try:
-        digest = manifest.digest()
+        digest = canonical_digest(document)
     except (ValueError, RecursionError) as error:  # NaN, or nesting past all reason, in a free-form field
         raise BundleError(f"{path / MANIFEST}: cannot be made canonical ({error})") from None
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgedeploy import bundle
+from edgedeploy.artifact import canonical_digest
 from edgedeploy.bundle import BundleError
 from edgedeploy.errors import UserError
 from tests.edgedeploy.conftest import write_bundle
@@ -157,3 +158,17 @@ def test_a_failure_while_writing_leaves_nothing_and_keeps_the_old(make_bundle: M
         fails_half_way()
     assert bundle.read(path).digest == before
     assert [found.name for found in path.parent.iterdir()] == ["tiny"]
+
+
+def test_a_manifest_from_before_a_field_was_there_keeps_its_identity(make_bundle: Make) -> None:
+    path = make_bundle()
+    document = json.loads((path / "manifest.json").read_text())
+    del document["cut_tensors"]  # as a version of edgedeploy wrote it that had no such field
+    (path / "manifest.json").write_text(json.dumps(document))
+    digest = canonical_digest(document)
+    assert digest not in (path / "bundle.sha256").read_text()
+    with pytest.raises(BundleError, match="does not match"):
+        bundle.read(path)
+    own = bundle.file_sha256(path / "manifest.json")
+    (path / "bundle.sha256").write_text(f"{digest}  bundle\n{own}  manifest.json\n")
+    assert bundle.read(path).digest == digest

@@ -52,7 +52,8 @@ def test_paired_drop_covers_the_true_loss() -> None:
 
 @pytest.mark.parametrize(
     # the exact binomial test; the last one against scipy.stats.binomtest(1200, 2500).pvalue
-    ("lost", "won", "p"), [(0, 0, 1.0), (5, 5, 1.0), (1, 0, 1.0), (10, 0, 2 / 1024), (8, 2, 0.109375), (1300, 1200, 0.0476819)]
+    ("lost", "won", "p"),
+    [(0, 0, 1.0), (5, 5, 1.0), (1, 0, 1.0), (10, 0, 2 / 1024), (8, 2, 0.109375), (1300, 1200, 0.0476819)],
 )
 def test_mcnemar_is_the_exact_test(lost: int, won: int, p: float) -> None:
     assert metrics.mcnemar(lost, won) == pytest.approx(p, rel=1e-3)
