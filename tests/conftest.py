@@ -20,8 +20,8 @@ def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Ou
     """identity, distilled, sptq and dsptq of the tiny subject on all three runtimes: where, and what was said of each."""
     from edgedeploy import isa
     from exporter import runtimes
-    from exporter.options import Options
     from exporter.export import export
+    from exporter.options import Options
     from tests.exporter import tiny
 
     out = tmp_path_factory.mktemp("artifacts")
