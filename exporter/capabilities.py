@@ -21,5 +21,5 @@ def refusal(draft: Draft, operators: Sequence[Operator], subject: Subject, runti
         if why is not None:
             return why
     if draft.precision != "fp32":
-        return None
+        return runtime.refuses(subject.quantise, draft.precision)
     return None

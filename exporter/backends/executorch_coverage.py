@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 METHOD = (
     "the edge program after partitioning: an operator is fast when it is inside a delegate's subgraph, and int8 when both "
-    "its operands are dequantised just before it and its result is quantised right after"
+    "its operands are dequantised just before it and its result is quantised right after, or the scale of its data is chosen "
+    "as the model runs"
 )
 #: operator -> (kind, index of the data operand, index of the weight or right-hand operand)
 _HEAVY = {
@@ -81,10 +82,20 @@ def _shape(node: Any) -> tuple[int, ...]:
     return tuple(int(dim) for dim in node.meta["val"].shape)
 
 
-def _compute(node: torch.fx.Node, left: int, right: int) -> Literal["fp32", "int8"]:
+def _compute(node: torch.fx.Node, left: int, right: int) -> Literal["fp32", "fp16", "int8"]:
     operands = all("dequantize_per" in _name(node.args[index]) for index in (left, right))  # type: ignore[arg-type]
+    if operands and _dynamic(node.args[left]):
+        return "int8"
     after = node
     while len(after.users) == 1 and _name(next(iter(after.users))) in _FUSED:
         after = next(iter(after.users))
     result = bool(after.users) and all(".quantize_per" in _name(user) for user in after.users)
-    return "int8" if operands and result else "fp32"
+    if operands and result:
+        return "int8"
+    return "fp16" if str(node.meta["val"].dtype) == "torch.float16" else "fp32"
+
+
+def _dynamic(dequantise: Any) -> bool:
+    """Whether the scale of a dequantisation comes from `choose_qparams`: found anew in every call."""
+    scale = dequantise.args[1]
+    return getattr(scale, "op", "") == "call_function" and "choose_qparams" in _name(scale.args[0])

@@ -11,14 +11,15 @@ import torch
 from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import ADAPTIVE_AVG_POOL2D_TARGETS, CONV_TARGETS, XNNPACKQuantizer
 from executorch.exir.dialects._ops import ops as exir_ops
 from executorch.exir.pass_base import ExportPass
-from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver, UniformQuantizationObserverBase
+from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver, PlaceholderObserver, UniformQuantizationObserverBase
 from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationConfig, QuantizationSpec
 from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
 from edgedeploy.errors import UserError
 from exporter.backends.rows import int8_rows
-from exporter.calibration import Histogram
+from exporter.calibration import Observed, trained_share
 from exporter.runtimes.base import CalibrationMethod
+from exporter.trained_ranges import TrainedRange
 
 #: smallest scale of an activation, as XNNPACKQuantizer has it: a kernel's ratio of scales must stay under 256
 ACTIVATION_EPS = 2.0**-12
@@ -31,7 +32,7 @@ class RangeObserver(UniformQuantizationObserverBase):  # type: ignore[misc]
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
         self.method: CalibrationMethod = "minmax"
-        self.histogram = Histogram()
+        self.histogram = Observed()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Count the values; the tensor passes unchanged. Raises UserError for a NaN."""
@@ -61,6 +62,19 @@ def choose_ranges(prepared: torch.fx.GraphModule, method: CalibrationMethod) -> 
     for module in prepared.modules():
         if isinstance(module, RangeObserver):
             module.method = method
+
+
+def bring_ranges(prepared: torch.fx.GraphModule, trained: tuple[TrainedRange, ...]) -> None:
+    """Give every observer, before it has seen anything, the trained ranges that it may recognise its own among."""
+    for module in prepared.modules():
+        if isinstance(module, RangeObserver):
+            module.histogram = Observed(trained)
+
+
+def recognised(prepared: torch.fx.GraphModule) -> dict[str, Any]:
+    """How many observers of a calibrated module have a trained range, for the manifest."""
+    observers = {module for module in prepared.modules() if isinstance(module, RangeObserver)}
+    return trained_share(sum(observer.histogram.trained is not None for observer in observers), len(observers))
 
 
 class FinerQuantizer(XNNPACKQuantizer):  # type: ignore[misc]
@@ -109,7 +123,29 @@ def quantiser(scheme: str) -> XNNPACKQuantizer:
         qscheme=torch.per_tensor_affine,
         observer_or_fake_quant_ctr=RangeObserver.with_args(eps=ACTIVATION_EPS),
     )
-    weight = QuantizationSpec(
+    config = QuantizationConfig(activation, activation, _weight(), None)
+    if scheme == "full":
+        return FinerQuantizer().set_global(config)
+    return FinerQuantizer().set_operator_type(torch.ops.aten.linear.default, config)
+
+
+def dynamic_quantiser() -> XNNPACKQuantizer:
+    """The same weights, with activations quantised per tensor as the model runs. Linears alone."""
+    activation = QuantizationSpec(
+        dtype=torch.int8,
+        quant_min=-128,
+        quant_max=127,
+        qscheme=torch.per_tensor_affine,
+        is_dynamic=True,
+        observer_or_fake_quant_ctr=PlaceholderObserver.with_args(eps=ACTIVATION_EPS),
+    )
+    config = QuantizationConfig(activation, None, _weight(), None)
+    return XNNPACKQuantizer().set_operator_type(torch.ops.aten.linear.default, config)
+
+
+def _weight() -> QuantizationSpec:
+    """int8 weights per channel and symmetric."""
+    return QuantizationSpec(
         dtype=torch.int8,
         quant_min=-127,
         quant_max=127,
@@ -118,10 +154,6 @@ def quantiser(scheme: str) -> XNNPACKQuantizer:
         # its default smallest scale (2^-23), not the quantiser's 2^-12, which coarsens channels of small weights
         observer_or_fake_quant_ctr=WeightObserver,
     )
-    config = QuantizationConfig(activation, activation, weight, None)
-    if scheme == "full":
-        return FinerQuantizer().set_global(config)
-    return FinerQuantizer().set_operator_type(torch.ops.aten.linear.default, config)
 
 
 def embeddings_to_int8(graph_module: torch.fx.GraphModule) -> int:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgedeploy.artifact import Coverage
+from edgedeploy.artifact import Coverage, Precision
 from exporter.backends import executorch_coverage
+from exporter.backends.precisions import refusal
 from exporter.runtimes.base import CalibrationMethod, Work
-from exporter.runtimes.lowering import calibration_examples, converting
+from exporter.runtimes.lowering import calibration_examples, converting, torch_example
 
 if TYPE_CHECKING:
     import torch
@@ -28,12 +30,32 @@ _LEFT_FLOAT = {
     "full": "the inputs and outputs",
     "linear": "attention products, softmax, layer norm, activations, additions: XNNPACK has no int8 for most of them",
 }
+#: all measured with ExecuTorch 1.5 on x86 with AVX512-VNNI
+LACKS = {
+    ("convolutional", "fp16"): (
+        "XNNPACK's aten.convolution stores half weights as float32, so the file is no smaller, and its half kernels ran at "
+        "0.6 of the speed of float; use --op identity or --op sptq"
+    ),
+    ("convolutional", "int8-dynamic"): (
+        "XNNPACK has no dynamically quantised aten.convolution that is depthwise or followed by a ReLU, and EfficientNet-Lite0 "
+        "with the others quantised fails when it is run; use --op sptq"
+    ),
+    ("*", "int8-weights"): (
+        "XNNPACK takes an aten.linear or aten.convolution with int8 weights only where its activations are int8 as well, and "
+        "weights dequantised by an operator before it crashed the runtime; use --op int8-dynamic or --op sptq"
+    ),
+}
 
 
 class ExecutorchXnnpack:
     """The backend `xnnpack` of the runtime `executorch`."""
 
     name = "xnnpack"
+    precisions: tuple[Precision, ...] = ("fp16", "int8-dynamic")
+
+    def refuses(self, family: str, precision: str) -> str | None:
+        """As `Runtime.refuses`; see LACKS."""
+        return refusal(self.precisions, LACKS, family, precision)
 
     def partitioners(self) -> list[Any]:
         """As `ExecutorchBackend.partitioners`."""
@@ -57,12 +79,13 @@ class ExecutorchXnnpack:
             import torch
             from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
 
-            from exporter.backends.executorch_graph import embeddings_to_int8, quantiser, relu6_to_hardtanh
+            from exporter.backends.executorch_graph import bring_ranges, embeddings_to_int8, quantiser, relu6_to_hardtanh
 
             relu6_to_hardtanh(exported)
             if scheme == "linear":
                 embeddings_to_int8(exported)
             prepared: torch.fx.GraphModule = prepare_pt2e(exported, quantiser(scheme))
+            bring_ranges(prepared, work.trained)
         for feeds in calibration_examples(work):
             with torch.no_grad(), _one_thread():
                 prepared(*(torch.from_numpy(np.ascontiguousarray(array)) for array in feeds.values()))
@@ -75,12 +98,13 @@ class ExecutorchXnnpack:
         with converting("executorch", "quantise this model"):
             from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e
 
-            from exporter.backends.executorch_graph import choose_ranges
+            from exporter.backends.executorch_graph import choose_ranges, recognised
 
             # a copy: converting is in place
             prepared = copy.deepcopy(calibrated)
             choose_ranges(prepared, method)
             quantised: torch.fx.GraphModule = convert_pt2e(prepared)
+            trained = recognised(calibrated) if work.trained else {}
         return quantised, {
             "scheme": scheme,
             "calibration": method,
@@ -89,7 +113,24 @@ class ExecutorchXnnpack:
             "activations": "int8 per tensor",
             "covers": _COVERS[scheme],
             "left_float": _LEFT_FLOAT[scheme],
+            **trained,
         }
+
+    def convert(
+        self, exported: torch.fx.GraphModule, work: Work, precision: Precision
+    ) -> tuple[torch.nn.Module, dict[str, Any]]:
+        """As `ExecutorchBackend.convert`."""
+        with converting("executorch", f"convert this model to {precision}"):
+            from exporter.backends import executorch_convert
+
+            return executorch_convert.convert(exported, torch_example(work), precision)
+
+    def stored(self, model: Path) -> dict[str, int]:
+        """As `ExecutorchBackend.stored`."""
+        with converting("executorch", "read its own file"):
+            from exporter.backends import executorch_stored
+
+            return executorch_stored.stored(model)
 
     def coverage(self, edge: Any) -> Coverage:
         """As `ExecutorchBackend.coverage`."""

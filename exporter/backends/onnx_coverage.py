@@ -14,7 +14,8 @@ from exporter.backends import counting
 
 METHOD = (
     "the graph as ONNX Runtime's optimiser on the exporting host leaves it (level extended): an operator counts as int8 "
-    "when it became one of the integer kernels; all listed kinds are MLAS kernels of the CPU provider"
+    "when it became one of the integer kernels, MatMulNBits when it may quantise what it is given (accuracy level 4); "
+    "all listed kinds are MLAS kernels of the CPU provider"
 )
 
 #: operator -> (index of the data input, index of the weight or right-hand input, what it computes in)
@@ -34,7 +35,11 @@ _PRODUCTS: dict[str, tuple[int, int, Literal["fp32", "int8"]]] = {
     "MatMulInteger": (0, 1, "int8"),
     "MatMulIntegerToFloat": (0, 1, "int8"),
     "DynamicQuantizeMatMul": (0, 1, "int8"),
+    # by its attributes: see _product
+    "MatMulNBits": (0, 1, "fp32"),
 }
+#: `accuracy_level` of MatMulNBits at which its kernel quantises the activations, block by block, and multiplies integers
+_NBITS_INT8 = 4
 #: heavy too, but without a count: said to be unknown rather than left out
 _UNKNOWN = ("ConvTranspose", "Attention", "QAttention", "MultiHeadAttention", "Einsum", "LSTM", "GRU", "RNN")
 
@@ -100,6 +105,10 @@ def _product(node: Any, name: str, shapes: Mapping[str, list[int]]) -> HeavyOp:
     transposed = _attribute(node, "transA", 0)
     operand = shapes[node.input[left]]
     macs = counting.product(shapes[node.output[0]], operand[-2] if transposed else operand[-1])
+    if node.op_type == "MatMulNBits":
+        # its weight is packed, [n, blocks, bytes]
+        compute = "int8" if _attribute(node, "accuracy_level", 0) == _NBITS_INT8 else "fp32"
+        return HeavyOp(name=name[:300], kind="linear", macs=macs, compute=compute, fast=True)
     constant = len(shapes[node.input[right]]) == 2
     kind = "linear" if constant else "matrix product"
     return HeavyOp(name=name[:300], kind=kind, macs=macs, compute=compute, fast=True)

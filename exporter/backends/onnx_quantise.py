@@ -14,6 +14,7 @@ from exporter.calibration import Ranges
 from exporter.runtimes.base import CalibrationMethod
 from exporter.runtimes.lowering import Feeds
 from exporter.runtimes.quiet import quiet
+from exporter.trained_ranges import TrainedRange
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,9 @@ def prepare(float_model: Path, scheme: str, scratch: Path) -> Any:
     return onnx.shape_inference.infer_shapes(model)
 
 
-def calibrate(prepared: Any, scheme: str, examples: Iterator[Feeds], scratch: Path) -> Calibrated:
+def calibrate(
+    prepared: Any, scheme: str, examples: Iterator[Feeds], scratch: Path, trained: tuple[TrainedRange, ...] = ()
+) -> Calibrated:
     """Run the prepared model on the examples, observing all float activations that the scheme may quantise.
 
     Histograms are kept, not the activations, which is what ORT's own histogram calibrators do: memory stays bounded.
@@ -106,7 +109,7 @@ def calibrate(prepared: Any, scheme: str, examples: Iterator[Feeds], scratch: Pa
         session = onnxruntime.InferenceSession(str(observed), options, providers=["CPUExecutionProvider"])
     inputs = {given.name for given in session.get_inputs()}
     computed = [name for name in tensors if name not in inputs]
-    ranges = Ranges()
+    ranges = Ranges(trained)
     for feeds in examples:
         # an empty list would mean every output
         for name, values in zip(computed, session.run(computed, feeds) if computed else (), strict=True):
@@ -117,8 +120,11 @@ def calibrate(prepared: Any, scheme: str, examples: Iterator[Feeds], scratch: Pa
     return Calibrated(prepared, ranges)
 
 
-def quantise(calibrated: Calibrated, scheme: str, types: Types, method: CalibrationMethod, destination: Path) -> None:
-    """Write the QDQ model: weights int8 per channel and symmetric, biases int32, ranges of activations by the method."""
+def quantise(calibrated: Calibrated, scheme: str, types: Types, method: CalibrationMethod, destination: Path) -> dict[str, Any]:
+    """Write the QDQ model: weights int8 per channel and symmetric, biases int32, ranges of activations by the method.
+
+    Returns what the manifest says of trained ranges.
+    """
     import onnx
     from onnxruntime.quantization import CalibrationMethod as OrtMethod
     from onnxruntime.quantization import QuantType
@@ -148,6 +154,8 @@ def quantise(calibrated: Calibrated, scheme: str, types: Types, method: Calibrat
     )
     quantiser.quantize_model()
     quantiser.model.save_model_to_file(str(destination), False)
+    given = {node.input[1] for node in quantiser.model.graph().node if node.op_type == "QuantizeLinear"}
+    return calibrated.ranges.trained_share({name.removesuffix("_scale") for name in given})
 
 
 def _float_activations(model: Any, operators: tuple[str, ...]) -> list[str]:

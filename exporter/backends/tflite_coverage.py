@@ -21,6 +21,8 @@ METHOD = (
 )
 #: what the interpreter calls a node that stands for the operators a delegate took
 DELEGATE = "DELEGATE"
+#: what ai-edge-quantizer adds to a tensor's name where it puts a QUANTIZE after it, instead of changing it in place
+_QUANTISED = "_quantized"
 _CONVOLUTIONS = {"CONV_2D": "convolution", "DEPTHWISE_CONV_2D": "depthwise convolution", "CONV_3D": "convolution"}
 _KINDS = _CONVOLUTIONS | {
     "TRANSPOSE_CONV": "transposed convolution",
@@ -89,6 +91,11 @@ def float_activations(model: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+def quantised_activations(model: Path) -> set[str]:
+    """Names, as in the float file, of the tensors that are computed or fed in int8."""
+    return {tensor.name.removesuffix(_QUANTISED) for tensor in read(model)[1] if tensor.type == "INT8" and not tensor.constant}
+
+
 def of(model: Path, interpreter: Interpreter) -> Coverage:
     """The coverage of a file, with the interpreter that has it loaded and delegated."""
     nodes, tensors = read(model)
@@ -144,8 +151,21 @@ def _macs(node: Node, tensors: Sequence[Tensor]) -> int:
     return counting.product(output, first[-2] if node.left_transposed else first[-1])
 
 
-def _compute(node: Node, tensors: Sequence[Tensor]) -> Literal["fp32", "int8", "unknown"]:
+def _compute(node: Node, tensors: Sequence[Tensor]) -> Literal["fp32", "fp16", "int8", "unknown"]:
     data = node.inputs[2] if node.kind == "TRANSPOSE_CONV" else node.inputs[0]
-    types: Mapping[str, Literal["fp32", "int8"]] = {"FLOAT32": "fp32", "INT8": "int8"}
-    operands = {types.get(tensors[index].type) for index in (data, node.inputs[1], node.outputs[0])}
+    found = tuple(tensors[index].type for index in (data, node.inputs[1], node.outputs[0]))
+    if found == ("FLOAT32", "INT8", "FLOAT32"):
+        # int8 weights that no DEQUANTIZE stands before: the kernel quantises its input as it runs, and multiplies integers
+        return "int8"
+    types: Mapping[str, Literal["fp32", "fp16", "int8"]] = {"FLOAT32": "fp32", "FLOAT16": "fp16", "INT8": "int8"}
+    operands = {types.get(each) for each in found}
     return operands.pop() or "unknown" if len(operands) == 1 else "unknown"
+
+
+def stored(model: Path) -> dict[str, int]:
+    """How many elements of the file's constants are of which type; integers that are shapes or biases left out."""
+    counted: Counter[str] = Counter()
+    for tensor in read(model)[1]:
+        if tensor.constant and tensor.type not in ("INT32", "INT64"):
+            counted[tensor.type.lower()] += math.prod(tensor.shape)
+    return dict(sorted(counted.items()))

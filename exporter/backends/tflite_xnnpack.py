@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgedeploy.artifact import Coverage, Port
-from exporter.backends import tflite_coverage
+from edgedeploy.artifact import Coverage, Port, Precision
+from exporter.backends import tflite_convert, tflite_coverage
+from exporter.backends.precisions import refusal
 from exporter.calibration import Ranges
 from exporter.runtimes.base import CalibrationMethod, Work
 from exporter.runtimes.lowering import calibration_examples, converting, fed
@@ -44,6 +45,11 @@ class TfliteXnnpack:
     """The backend `xnnpack` of the runtime `tflite`."""
 
     name = "xnnpack"
+    precisions: tuple[Precision, ...] = ("fp16", "int8-dynamic", "int8-weights")
+
+    def refuses(self, family: str, precision: str) -> str | None:
+        """As `Runtime.refuses`: nothing for either family; what of a convolutional model stays float is in `tflite_convert`."""
+        return refusal(self.precisions, {}, family, precision)
 
     def interpreter(self, model: Path, threads: int) -> Interpreter:
         """An interpreter with the XNNPACK delegate (LiteRT's default), tensors allocated."""
@@ -76,7 +82,7 @@ class TfliteXnnpack:
             interpreter.allocate_tensors()
             indices = _input_indices(interpreter)
             tensors = tflite_coverage.float_activations(float_model)
-        ranges = Ranges()
+        ranges = Ranges(work.trained)
         for feeds in fed(calibration_examples(work), inputs):
             for name, values in feeds.items():
                 interpreter.set_tensor(indices[name], values)
@@ -99,7 +105,13 @@ class TfliteXnnpack:
             "activations": "int8 per tensor",
             "covers": _COVERS[scheme],
             "left_float": _LEFT_FLOAT[scheme],
+            **calibrated.ranges.trained_share(tflite_coverage.quantised_activations(destination)),
         }
+
+    def convert(self, float_model: Path, work: Work, precision: Precision, destination: Path) -> dict[str, Any]:
+        """As `TfliteBackend.convert`."""
+        with converting("tflite", f"convert this model to {precision}"):
+            return tflite_convert.convert(float_model, work, precision, destination)
 
     def coverage(self, model: Path) -> Coverage:
         """As `TfliteBackend.coverage`."""

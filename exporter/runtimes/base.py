@@ -11,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedeploy import adapters
-from edgedeploy.artifact import Coverage, Port
+from edgedeploy.artifact import Coverage, Port, Precision
 from edgedeploy.signature import Signature
 from exporter.subjects.base import Progress, Split
+from exporter.trained_ranges import TrainedRange
 
 if TYPE_CHECKING:
     from torch import nn
 
-CalibrationMethod = Literal["minmax", "percentile", "entropy"]
+#: "trained": the ranges that a work brings, and min-max for tensors without one
+CalibrationMethod = Literal["minmax", "percentile", "entropy", "trained"]
+#: those that any work can be calibrated by
 CALIBRATION_METHODS: tuple[CalibrationMethod, ...] = ("minmax", "percentile", "entropy")
 
 
@@ -28,6 +31,7 @@ class Work:
 
     family: which heavy operators the model has; it decides what is quantised.
     calibration: real examples apart from every other set; only looked at for int8.
+    trained: ranges of activations that were trained with the model; their marks are of the first calibration example.
     """
 
     model: nn.Module
@@ -36,6 +40,7 @@ class Work:
     target: str
     calibration: Split | None = None
     progress: Progress | None = None
+    trained: tuple[TrainedRange, ...] = ()
 
     def example(self) -> dict[str, npt.NDArray[Any]]:
         """One example of the signature's inputs (batch 1), in the signature's order: real where a calibration set is there."""
@@ -56,7 +61,8 @@ class Lowered:
     """A model file of a runtime, with what is needed to feed it and what became of the graph.
 
     scheme: how it was quantised, for the manifest ({} for fp32): scheme, calibration method, weights, activations,
-        what was left in float and why.
+        what was left in float and why. Of the precisions of `lower_to` also: stored (how many elements of the file's
+        constants are of which type, read back from it) and slow_because (why it may be slower than float).
     """
 
     file: Path
@@ -83,6 +89,15 @@ class Runtime(Protocol):
     suffix: str
     #: distributions whose versions belong in the manifest's toolchain
     packages: tuple[str, ...]
+    #: what it can lower some model to besides fp32 and int8-static
+    precisions: tuple[Precision, ...]
+
+    def refuses(self, family: str, precision: str) -> str | None:
+        """Why a model of this family (as in `Work`) cannot be had in this precision, naming what lacks; None where it can.
+
+        Cheap: imports nothing heavy, so that it can be asked before any work.
+        """
+        ...
 
     def schemes(self, work: Work) -> tuple[str, ...]:
         """The static int8 schemes worth trying for this work, the likeliest first (at least one)."""
@@ -94,6 +109,13 @@ class Runtime(Protocol):
 
     def lower_int8(self, work: Work, scheme: str, method: CalibrationMethod, destination: Path) -> Lowered:
         """Lower as static int8 (per-channel weights), ranges calibrated on `work.calibration` by `method`."""
+        ...
+
+    def lower_to(self, work: Work, precision: Precision, destination: Path) -> Lowered:
+        """Lower to one of `precisions`: nothing is calibrated, and the ends stay float32 or integers as in `lower`.
+
+        Raises UserError where `refuses` has a reason, and for a model the runtime cannot express.
+        """
         ...
 
     def open(self, lowered_file: Path, threads: int = 1) -> HostModel:

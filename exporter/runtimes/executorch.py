@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from edgedeploy.artifact import Coverage, Port
+from edgedeploy.artifact import Coverage, Port, Precision
 from edgedeploy.errors import UserError
 from edgedeploy.signature import DType, TensorSpec
 from exporter.runtimes.base import CalibrationMethod, HostModel, Lowered, Work
-from exporter.runtimes.lowering import Kept, array_of, converting, first_line, replacing, require_outputs, torch_example
+from exporter.runtimes.lowering import (
+    Kept,
+    array_of,
+    converting,
+    first_line,
+    replacing,
+    require_outputs,
+    require_precision,
+    torch_example,
+)
 from exporter.runtimes.quiet import quiet
 
 if TYPE_CHECKING:
@@ -24,6 +34,12 @@ class ExecutorchBackend(Protocol):
     """What a delegate adds to ExecuTorch."""
 
     name: str
+    #: as `Runtime.precisions`
+    precisions: tuple[Precision, ...]
+
+    def refuses(self, family: str, precision: str) -> str | None:
+        """As `Runtime.refuses`."""
+        ...
 
     def partitioners(self) -> list[Any]:
         """Who picks the operators that the delegate takes."""
@@ -47,6 +63,16 @@ class ExecutorchBackend(Protocol):
         """The quantised module, ranges by the method, and what the manifest says of it."""
         ...
 
+    def convert(
+        self, exported: torch.fx.GraphModule, work: Work, precision: Precision
+    ) -> tuple[torch.nn.Module, dict[str, Any]]:
+        """The module in one of `precisions`, to be exported, and what the manifest says of it. `exported` is used up."""
+        ...
+
+    def stored(self, model: Path) -> dict[str, int]:
+        """How many elements of the file's constants are of which type, read back from it."""
+        ...
+
     def coverage(self, edge: Any) -> Coverage:
         """What became of the heavy operators of a partitioned EdgeProgramManager."""
         ...
@@ -62,7 +88,12 @@ class ExecutorchRuntime:
     def __init__(self, backend: ExecutorchBackend) -> None:
         self._backend = backend
         self.backend = backend.name
+        self.precisions = backend.precisions
         self._calibrated: Kept[Any] = Kept()
+
+    def refuses(self, family: str, precision: str) -> str | None:
+        """As `Runtime.refuses`."""
+        return self._backend.refuses(family, precision)
 
     def schemes(self, work: Work) -> tuple[str, ...]:
         """As `Runtime.schemes`."""
@@ -88,6 +119,17 @@ class ExecutorchRuntime:
             program = torch.export.export(quantised, torch_example(work))
         return self._lower(work, program, destination, description)
 
+    def lower_to(self, work: Work, precision: Precision, destination: Path) -> Lowered:
+        """As `Runtime.lower_to`."""
+        require_precision(self, work, precision)
+        module, description = self._backend.convert(self._exported(work), work, precision)
+        with converting(self.name, f"express the model in {precision}"):
+            import torch
+
+            program = torch.export.export(module, torch_example(work))
+        lowered = self._lower(work, program, destination, description)
+        return replace(lowered, scheme={**description, "stored": self._backend.stored(lowered.file)})
+
     def open(self, lowered_file: Path, threads: int = 1) -> HostModel:
         """As `Runtime.open`."""
         try:
@@ -95,12 +137,14 @@ class ExecutorchRuntime:
         except Exception as err:
             raise UserError(f"executorch cannot load {lowered_file.name}: {first_line(err)}") from err
 
-    def _calibrate(self, work: Work, scheme: str) -> Any:
+    def _exported(self, work: Work) -> torch.fx.GraphModule:
         with converting(self.name, "express this model"):
             import torch
 
-            exported = torch.export.export(work.model, torch_example(work)).module(check_guards=False)
-        return self._backend.calibrate(exported, work, scheme)
+            return torch.export.export(work.model, torch_example(work)).module(check_guards=False)
+
+    def _calibrate(self, work: Work, scheme: str) -> Any:
+        return self._backend.calibrate(self._exported(work), work, scheme)
 
     def _lower(self, work: Work, program: Any, destination: Path, scheme: dict[str, Any]) -> Lowered:
         with converting(self.name, "lower this model"):

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedeploy import adapters
-from edgedeploy.artifact import Port
+from edgedeploy.artifact import Port, Precision
 from edgedeploy.errors import EdgedeployError, UserError
-from exporter.runtimes.base import Work
+from exporter.runtimes.base import Runtime, Work
 from exporter.runtimes.quiet import quiet
 
 if TYPE_CHECKING:
@@ -82,6 +82,15 @@ def fed(examples: Iterator[Feeds], inputs: Sequence[Port]) -> Iterator[Feeds]:
     """The examples as a model file takes them, by the ports' names, adapters applied."""
     for example in examples:
         yield {port.name: adapters.apply(example[port.source], port.adapters) for port in inputs}
+
+
+def require_precision(runtime: Runtime, work: Work, precision: Precision) -> None:
+    """Raise UserError, with the reason, unless `lower_to` can lower this family of models to this precision."""
+    reason = runtime.refuses(work.family, precision)
+    if reason is None and precision not in runtime.precisions:
+        reason = f"lower_to has {', '.join(runtime.precisions)}"
+    if reason is not None:
+        raise UserError(f"{runtime.name}-{runtime.backend} has no {precision} for a {work.family} model: {reason}")
 
 
 def require_outputs(runtime: str, work: Work, found: Sequence[Sequence[int]]) -> None:

@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgedeploy.artifact import Coverage, Port
+from edgedeploy.artifact import Coverage, Port, Precision
 from edgedeploy.errors import UserError
 from exporter.runtimes.base import CalibrationMethod, HostModel, Lowered, Work
-from exporter.runtimes.lowering import Kept, array_of, converting, first_line, replacing, require_outputs, torch_example
+from exporter.runtimes.lowering import (
+    Kept,
+    array_of,
+    converting,
+    first_line,
+    replacing,
+    require_outputs,
+    require_precision,
+    torch_example,
+)
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -26,6 +35,12 @@ class OnnxBackend(Protocol):
     """What a piece of hardware adds to ONNX Runtime."""
 
     name: str
+    #: as `Runtime.precisions`
+    precisions: tuple[Precision, ...]
+
+    def refuses(self, family: str, precision: str) -> str | None:
+        """As `Runtime.refuses`."""
+        ...
 
     def session(self, model: Path, threads: int) -> onnxruntime.InferenceSession:
         """A session with this backend's execution provider."""
@@ -45,6 +60,10 @@ class OnnxBackend(Protocol):
         """Write the int8 model, ranges by the method; returns what the manifest says of it."""
         ...
 
+    def convert(self, float_model: Path, work: Work, precision: Precision, destination: Path) -> dict[str, Any]:
+        """Write the model in one of `precisions`; returns what the manifest says of it."""
+        ...
+
     def coverage(self, model: Path) -> Coverage:
         """What became of the model's heavy operators."""
         ...
@@ -60,7 +79,12 @@ class OnnxRuntime:
     def __init__(self, backend: OnnxBackend) -> None:
         self._backend = backend
         self.backend = backend.name
+        self.precisions = backend.precisions
         self._calibrated: Kept[Any] = Kept()
+
+    def refuses(self, family: str, precision: str) -> str | None:
+        """As `Runtime.refuses`."""
+        return self._backend.refuses(family, precision)
 
     def schemes(self, work: Work) -> tuple[str, ...]:
         """As `Runtime.schemes`."""
@@ -79,6 +103,15 @@ class OnnxRuntime:
         calibrated = self._calibrated.get(work, scheme, lambda: self._calibrate(work, scheme))
         with replacing(destination) as partial:
             description = self._backend.quantise(calibrated, work, scheme, method, partial)
+            return self._lowered(work, partial, destination, description)
+
+    def lower_to(self, work: Work, precision: Precision, destination: Path) -> Lowered:
+        """As `Runtime.lower_to`."""
+        require_precision(self, work, precision)
+        with tempfile.TemporaryDirectory(prefix="edgedeploy-onnx-") as scratch, replacing(destination) as partial:
+            float_model = Path(scratch) / "float.onnx"
+            self._export(work, float_model)
+            description = self._backend.convert(float_model, work, precision, partial)
             return self._lowered(work, partial, destination, description)
 
     def open(self, lowered_file: Path, threads: int = 1) -> HostModel:

@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from edgedeploy.artifact import Adapter, Cast, Coverage, Port
+from edgedeploy.artifact import Adapter, Cast, Coverage, Port, Precision
 from edgedeploy.errors import UserError
 from edgedeploy.signature import DType, TensorSpec
 from exporter.runtimes.base import CalibrationMethod, HostModel, Lowered, Work
-from exporter.runtimes.lowering import Kept, array_of, converting, first_line, replacing, require_outputs, torch_example
+from exporter.runtimes.lowering import (
+    Kept,
+    array_of,
+    converting,
+    first_line,
+    replacing,
+    require_outputs,
+    require_precision,
+    torch_example,
+)
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -24,6 +33,12 @@ class TfliteBackend(Protocol):
     """What a delegate adds to LiteRT."""
 
     name: str
+    #: as `Runtime.precisions`
+    precisions: tuple[Precision, ...]
+
+    def refuses(self, family: str, precision: str) -> str | None:
+        """As `Runtime.refuses`."""
+        ...
 
     def interpreter(self, model: Path, threads: int) -> Interpreter:
         """An interpreter with this backend's delegate, tensors allocated."""
@@ -43,6 +58,10 @@ class TfliteBackend(Protocol):
         """Write the int8 model, ranges by the method; returns what the manifest says of it."""
         ...
 
+    def convert(self, float_model: Path, work: Work, precision: Precision, destination: Path) -> dict[str, Any]:
+        """Write the model in one of `precisions`; returns what the manifest says of it."""
+        ...
+
     def coverage(self, model: Path) -> Coverage:
         """What became of the model's heavy operators."""
         ...
@@ -58,7 +77,12 @@ class TfliteRuntime:
     def __init__(self, backend: TfliteBackend) -> None:
         self._backend = backend
         self.backend = backend.name
+        self.precisions = backend.precisions
         self._calibrated: Kept[Any] = Kept()
+
+    def refuses(self, family: str, precision: str) -> str | None:
+        """As `Runtime.refuses`."""
+        return self._backend.refuses(family, precision)
 
     def schemes(self, work: Work) -> tuple[str, ...]:
         """As `Runtime.schemes`."""
@@ -77,6 +101,15 @@ class TfliteRuntime:
         calibrated = self._calibrated.get(work, scheme, lambda: self._calibrate(work, scheme))
         with replacing(destination) as partial:
             description = self._backend.quantise(calibrated, work, scheme, method, partial)
+            return self._lowered(work, partial, destination, description)
+
+    def lower_to(self, work: Work, precision: Precision, destination: Path) -> Lowered:
+        """As `Runtime.lower_to`."""
+        require_precision(self, work, precision)
+        with tempfile.TemporaryDirectory(prefix="edgedeploy-tflite-") as scratch, replacing(destination) as partial:
+            float_model = Path(scratch) / "float.tflite"
+            self._convert(work, float_model)
+            description = self._backend.convert(float_model, work, precision, partial)
             return self._lowered(work, partial, destination, description)
 
     def open(self, lowered_file: Path, threads: int = 1) -> HostModel:
