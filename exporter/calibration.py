@@ -1,12 +1,15 @@
 """Activation ranges for static quantisation, estimated from histograms in bounded memory.
 
-Three methods, the same for every runtime, so that a difference between runtimes is never one of calibration:
+Three methods that estimate, the same for every runtime, so that a difference between runtimes is never one of calibration:
 
 minmax      everything seen fits.
 percentile  99.99 % of the values seen fit, the rest saturates (half of it at either end).
 entropy     the range whose int8 image loses the least information, as Kullback-Leibler divergence between the
             distribution clipped to it and the same distribution in 255 steps (Migacz, "8-bit inference with
             TensorRT", GTC 2017), taken over the signed values, so that it fits asymmetric quantisation.
+
+And `trained`: the ranges that quantisation-aware training gave the model, of the tensors that are recognised; min-max of
+the others.
 
 Real zeros are counted apart: an affine scheme always represents zero exactly, and after a ReLU they would drown the
 distribution that the entropy method is to look at.
@@ -15,13 +18,16 @@ distribution that the entropy method is to look at.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgedeploy.errors import UserError
+from exporter import trained_ranges
 from exporter.runtimes.base import CalibrationMethod
+from exporter.trained_ranges import TrainedRange
 
 #: bins on either side of zero; the limit is a power of two, so that at least half of them are in use
 HALF_BINS = 2048
@@ -165,19 +171,59 @@ def entropy_range(histogram: Histogram, levels: int = LEVELS, stride: int = STRI
     return float(edges[chosen[0]]), float(edges[chosen[1] + 1])
 
 
-class Ranges:
-    """Histograms of many tensors, by name: observed once, read by any method."""
+class Observed(Histogram):
+    """A histogram that knows the trained range which is its tensor's own, recognised in what it holds first."""
 
-    def __init__(self) -> None:
-        self._histograms: dict[str, Histogram] = {}
+    def __init__(self, trained: Sequence[TrainedRange] = ()) -> None:
+        super().__init__()
+        self.trained: TrainedRange | None = None
+        self._candidates = tuple(trained)
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Count values of any shape. Raises ValueError for a NaN."""
+        super().add(values)
+        if self._candidates:
+            self.trained = trained_ranges.find(values, self._candidates)
+            self._candidates = ()
+
+    def range(self, method: CalibrationMethod) -> tuple[float, float]:
+        """(low, high) by the method: as trained where it was."""
+        if method == "trained" and self.trained is not None:
+            return self.trained.low, self.trained.high
+        return super().range("minmax" if method == "trained" else method)
+
+
+def trained_share(found: int, of: int) -> dict[str, Any]:
+    """What the manifest says of a scheme with trained ranges: how many of its int8 activations have theirs."""
+    return {"trained_ranges": f"{found} of {of} tensors", "trained_share": round(found / max(of, 1), 4)}
+
+
+class Ranges:
+    """Histograms of many tensors, by name: observed once, read by any method.
+
+    trained: ranges that tensors are recognised as having, by what each holds of the first example observed.
+    """
+
+    def __init__(self, trained: Sequence[TrainedRange] = ()) -> None:
+        self._trained = tuple(trained)
+        self._histograms: dict[str, Observed] = {}
 
     def observe(self, name: str, values: npt.NDArray[Any]) -> None:
         """Count one more array of the tensor. Raises UserError for a NaN."""
+        if name not in self._histograms:
+            self._histograms[name] = Observed(self._trained)
         try:
-            self._histograms.setdefault(name, Histogram()).add(values)
+            self._histograms[name].add(values)
         except ValueError as err:
             raise UserError(f"tensor {name} cannot be calibrated: {err}") from err
 
     def by(self, method: CalibrationMethod) -> dict[str, tuple[float, float]]:
         """(low, high) of every tensor observed."""
         return {name: histogram.range(method) for name, histogram in self._histograms.items()}
+
+    def trained_share(self, quantised: Collection[str]) -> dict[str, Any]:
+        """As `trained_share`, of these tensors; nothing where there are no trained ranges."""
+        if not self._trained:
+            return {}
+        of = [histogram for name, histogram in self._histograms.items() if name in quantised]
+        return trained_share(sum(histogram.trained is not None for histogram in of), len(of))

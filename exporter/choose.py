@@ -50,11 +50,14 @@ def best(
 ) -> tuple[tuple[Lowered, ...], list[Candidate]]:
     """Lower by every scheme and method, keep the most accurate on `validation`; a tie goes to the smaller error.
 
+    A work with trained ranges is lowered with those alone, whatever methods are asked for: its weights fit them.
     float_logits: what the float model says of the first JUDGED_ON validation examples, [n, classes].
     Where the subject has no metric the smaller error alone decides. Raises the first candidate's UserError when none lowers.
     """
     judged = validation.take(np.arange(min(JUDGED_ON, len(validation), len(float_logits))))
     runtime, work = lowering.runtime, lowering.whole
+    if work.trained:
+        methods = ("trained",)
     primary = work.signature.outputs[0].name
     candidates: list[Candidate] = []
     failure: UserError | None = None

@@ -116,6 +116,7 @@ class Prepared:
         return Work(
             model=made.weights.model, signature=self.subject.signature, family=self.subject.quantise, target=target,
             calibration=calibration.take(np.arange(min(samples, len(calibration)))), progress=self.progress,
+            trained=made.weights.ranges,
         )  # fmt: skip
 
     @cached_property

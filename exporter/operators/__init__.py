@@ -7,9 +7,11 @@ import importlib
 from edgedeploy.errors import UserError
 from exporter.operators.base import Draft, Operator
 
-NAMES = ("identity", "distilled", "partition", "sptq")
+NAMES = ("identity", "distilled", "pruned", "qat", "partition", "sptq", "fp16", "int8-dynamic", "int8-weights")
 #: names of the study (arXiv 2411.00907) for combinations
 ALIASES = {"dsptq": ("distilled", "sptq"), "sptq-partition": ("partition", "sptq")}
+#: the study's eight, which `--op all` stands for, in its order
+STUDY = ("identity", "qat", "pruned", "distilled", "sptq", "partition", "dsptq", "sptq-partition")
 
 
 def get(name: str) -> Operator:

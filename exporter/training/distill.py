@@ -9,7 +9,7 @@ import contextlib
 import copy
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -40,6 +40,23 @@ def hinton_loss(student: Tensor, teacher: Tensor, labels: Tensor, temperature: f
     )
     hard = functional.cross_entropy(student.float(), labels)
     return alpha * temperature**2 * soft + (1 - alpha) * hard
+
+
+def hidden_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], present: Tensor) -> Tensor:
+    """How far the student's layers are from the teacher's, a scalar: squared error over the teacher's mean square.
+
+    student, teacher: as many layer outputs [b, l, hidden] each, of equal widths. present: float32 [b, l], 1 where
+    there is a token; padding does not count. The mean over the layers; 0 is the same, 1 is as good as zeros, so that
+    the weight of this loss does not depend on how large a layer's outputs are.
+    After X. Jiao et al., "TinyBERT: Distilling BERT for Natural Language Understanding", 2020,
+    https://arxiv.org/abs/1909.10351 (its hidden-state loss; no projection, as the widths agree).
+    """
+    weight = present[:, :, None]
+    shares = [
+        ((made.float() - like.float()).square() * weight).sum() / (like.float().square() * weight).sum()
+        for made, like in zip(student, teacher, strict=True)
+    ]
+    return torch.stack(shares).mean()
 
 
 def soft_answers(teacher: nn.Module, split: Split, inputs: tuple[str, ...], what: str, progress: Progress | None) -> Tensor:

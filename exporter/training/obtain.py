@@ -42,6 +42,9 @@ class Plan:
     examples: how many training examples there are, and the loss of a step over some of them.
     inputs: name -> sha256 of everything training reads: sets, base weights, the teacher.
     validate: accuracy on the validation set, 0..1.
+    rebuild: a weight file's metadata -> the architecture it is of, where that is known only once a run has made it
+        (pruned: it has other shapes); None where it is the skeleton.
+    remarks: what else belongs into the weight file's metadata, such as what `rebuild` needs.
     """
 
     what: str
@@ -52,6 +55,8 @@ class Plan:
     inputs: Callable[[], Mapping[str, str]]
     validate: Callable[[nn.Module], float]
     shipped: Shipped | None = None
+    rebuild: Callable[[Mapping[str, Any]], nn.Module] | None = None
+    remarks: Callable[[], Mapping[str, Any]] | None = None
 
     def key(self) -> str:
         """The run's name in the cache: the same recipe on the same data from the same weights."""
@@ -88,9 +93,10 @@ def obtain(
 
 
 def _load(plan: Plan, path: Path, origin: str, progress: Progress | None) -> Weights:
-    model = plan.skeleton(progress)
+    metadata = read_metadata(path)
+    model = plan.skeleton(progress) if plan.rebuild is None else plan.rebuild(metadata)
     load_weights(model, path)
-    return Weights(model, state_digest(model), origin, {**read_metadata(path), "recipe": plan.recipe.as_dict()})
+    return Weights(model, state_digest(model), origin, {**metadata, "recipe": plan.recipe.as_dict()})
 
 
 def _train(plan: Plan, key: str, folder: Path, progress: Progress | None, checkpoint_interval_s: float) -> None:
@@ -110,6 +116,7 @@ def _train(plan: Plan, key: str, folder: Path, progress: Progress | None, checkp
         "validation_accuracy": plan.validate(model),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        **(plan.remarks() if plan.remarks is not None else {}),
     }
     save_weights(model, folder / MODEL_FILE, metadata)
     draft.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -13,7 +14,11 @@ from edgedeploy.metrics import accuracy, paired_drop
 from exporter.fetch import sha256_of
 from exporter.subjects.base import Progress, SplitName, Subject, Weights
 from exporter.training.evaluate import right_of
-from exporter.training.obtain import obtain
+from exporter.training.obtain import Plan, obtain
+from exporter.training.prune import pruned_plan
+from exporter.training.prune_recipes import prune_recipe
+from exporter.training.qat import qat_plan
+from exporter.training.qat_recipes import qat_recipe
 from exporter.training.weights import SHIPPED_FOLDER, save_weights
 
 #: of the evaluation set, how many examples a quick test repeats
@@ -23,26 +28,37 @@ QUICK = 1000
 def ship(module: ModuleType, which: tuple[str, ...], *, retrain: bool, progress: Progress | None) -> list[str]:
     """Train (or take from the cache) the models of a built-in subject and write them where shipped weights are.
 
-    module: a subject's module, with SUBJECT, teacher_plan() and student_plan(teacher). which: "teacher", "student".
-    A student is always taught by the teacher that the same module describes. Returns the report's lines. The
-    evaluation set is looked at here only, after everything has been chosen.
+    module: a subject's module, with SUBJECT, teacher_plan() and student_plan(teacher). which: "teacher", "student",
+    "pruned", "qat". A student is always taught by the teacher that the same module describes, and that one is what is
+    pruned, and trained quantisation-aware. What is said of "qat" is of the model as training simulates it in int8.
+    Returns the report's lines. The evaluation set is looked at here only, after everything has been chosen.
     """
     subject: Subject = module.SUBJECT
     plan = replace(module.teacher_plan(), shipped=None)
     teacher = obtain(plan, retrain and "teacher" in which, progress)
     lines, right = _written(subject, "teacher", teacher, progress) if "teacher" in which else ([], None)
-    if "student" in which:
-        student = obtain(replace(module.student_plan(teacher.model), shipped=None), retrain, progress)
-        more, student_right = _written(subject, "student", student, progress)
+    plans: dict[str, Callable[[], Plan]] = {
+        "student": lambda: replace(module.student_plan(teacher.model), shipped=None),
+        "pruned": lambda: _pruned_plan(subject, teacher),
+        "qat": lambda: qat_plan(subject, teacher.model, qat_recipe(subject)),
+    }
+    for name in [name for name in plans if name in which]:
+        made = obtain(plans[name](), retrain, progress)
+        more, made_right = _written(subject, name, made, progress)
         lines += more
         if right is None:
             right = _right(subject, teacher, "evaluation", progress)
-        drop = paired_drop(right, student_right, None)
+        drop = paired_drop(right, made_right, None)
         lines.append(
-            f"{subject.name}: the student loses {drop.points:+.2f} points on the evaluation set, 95 % interval "
+            f"{subject.name}: {name} loses {drop.points:+.2f} points on the evaluation set, 95 % interval "
             f"{drop.low:+.2f} .. {drop.high:+.2f} (paired, n {drop.n:,}, lost {drop.lost}, won {drop.won})"
         )
     return lines
+
+
+def _pruned_plan(subject: Subject, teacher: Weights) -> Plan:
+    recipe = prune_recipe(subject)
+    return pruned_plan(subject, teacher.model, recipe.pruning, recipe.train)
 
 
 def _right(subject: Subject, weights: Weights, name: SplitName, progress: Progress | None) -> npt.NDArray[np.bool_]:

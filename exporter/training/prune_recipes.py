@@ -1,0 +1,33 @@
+"""How much each subject is pruned and how it is trained after, chosen on the validation sets; and what ships of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.subjects.base import Subject
+from exporter.training.obtain import Shipped
+from exporter.training.prune import Pruning
+from exporter.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class PruneRecipe:
+    """What goes, the training after, and the weights that ship with edgedeploy, if any."""
+
+    pruning: Pruning
+    train: Recipe
+    shipped: Shipped | None = None
+
+
+_CONVOLUTIONAL = PruneRecipe(Pruning(macs=0.45), Recipe(epochs=4, batch=128, lr=1e-3, extra={"temperature": 4.0, "alpha": 0.7}))
+_TRANSFORMER = PruneRecipe(
+    Pruning(macs=0.4, multiple=32),
+    Recipe(epochs=3, batch=32, lr=1.5e-4, precision="bfloat16", extra={"temperature": 2.0, "alpha": 0.7}),
+)
+_BY_SUBJECT: dict[str, PruneRecipe] = {}
+
+
+def prune_recipe(subject: Subject) -> PruneRecipe:
+    """The subject's own recipe where it has been looked for, else that of its family."""
+    family = _TRANSFORMER if subject.quantise == "transformer" else _CONVOLUTIONAL
+    return _BY_SUBJECT.get(subject.name, family)

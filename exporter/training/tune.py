@@ -1,0 +1,182 @@
+"""Training a changed form of a subject's model further: pruned, quantisation-aware or whatever comes.
+
+Works for every subject that has labelled training examples: its augmentation where it brings one
+(`Subject.train_batch`), and the unchanged model's soft answers to learn from beside the labels.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from edgedeploy.errors import UserError
+from exporter.subjects.base import Progress, Subject, TrainBatch
+from exporter.training.distill import hinton_loss, soft_answers
+from exporter.training.evaluate import right_of
+from exporter.training.loop import StepLoss
+from exporter.training.obtain import Plan, Shipped
+from exporter.training.recipe import Recipe, Rows
+from exporter.training.weights import state_digest
+
+#: Hinton's temperature and the soft answers' share, where a recipe's `extra` does not say
+TEMPERATURE, ALPHA = 2.0, 0.7
+#: steps timed to say beforehand how long a training will take
+_TIMED = 2
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What is trained.
+
+    what: names it, in messages and in the cache key ("pruned"). skeleton: its architecture with the weights that
+    training starts from. inputs: digests of what it was made from, beside the training set and the teacher.
+    rebuild, remarks: as in Plan, for a form whose shapes are known only once it is made.
+    teacher: gives the soft answers; None to learn from the labels alone.
+    """
+
+    what: str
+    skeleton: Callable[[Progress | None], nn.Module]
+    inputs: Mapping[str, str]
+    teacher: nn.Module | None
+    rebuild: Callable[[Mapping[str, Any]], nn.Module] | None = None
+    remarks: Callable[[], Mapping[str, Any]] | None = None
+
+
+def input_names(subject: Subject) -> tuple[str, ...]:
+    """The signature's inputs, in order."""
+    return tuple(spec.name for spec in subject.signature.inputs)
+
+
+def train_batches(subject: Subject) -> TrainBatch:
+    """How the subject's training examples are fed: its own augmentation, else the train set as it is."""
+    if subject.train_batch is not None:
+        return subject.train_batch
+    train, names = subject.split("train"), input_names(subject)
+
+    def plain(rows: Rows, rng: np.random.Generator) -> tuple[Tensor, ...]:
+        arrays = train.take(rows).batch(0, len(rows))
+        return tuple(torch.from_numpy(np.ascontiguousarray(arrays[name])) for name in names)
+
+    return plain
+
+
+def require_trainable(subject: Subject, what: str) -> None:
+    """Raise UserError unless the subject has labelled classes to train on."""
+    if subject.signature.metric != "top1":
+        raise UserError(
+            f"subject {subject.name} cannot be {what}: that trains on labelled classes, and its signature has no metric "
+            'top1; use an operator that does not train (--op sptq), or give it metric="top1" and labels'
+        )
+    if not len(subject.split("train")) or not len(subject.split("validation")):
+        raise UserError(
+            f"subject {subject.name} cannot be {what}: that trains, and its train or validation set is empty; give it "
+            "both (in a data file: train_<input>, train_labels, validation_<input>, validation_labels), or use an "
+            "operator that does not train (--op sptq)"
+        )
+
+
+def tune_plan(subject: Subject, changed: Changed, recipe: Recipe, shipped: Shipped | None = None) -> Plan:
+    """How `changed` is trained by `recipe`, whose `extra` may say "temperature" and "alpha" (see hinton_loss).
+
+    A model without a parameter that may train has them all trained: its owner froze it to serve, not for this.
+    Raises UserError for a subject that has nothing to train on.
+    """
+    what = f"{subject.name} {changed.what}"
+    temperature, alpha = float(recipe.extra.get("temperature", TEMPERATURE)), float(recipe.extra.get("alpha", ALPHA))
+
+    def skeleton(progress: Progress | None) -> nn.Module:
+        require_trainable(subject, changed.what)
+        return _unfrozen(changed.skeleton(progress))
+
+    def rebuild(metadata: Mapping[str, Any]) -> nn.Module:
+        assert changed.rebuild is not None
+        return _unfrozen(changed.rebuild(metadata))
+
+    def examples(progress: Progress | None) -> tuple[int, StepLoss]:
+        train, feed = subject.split("train"), train_batches(subject)
+        labels = torch.from_numpy(train.labels)
+        if len(train) < recipe.batch:
+            raise UserError(
+                f"subject {subject.name} cannot be {changed.what}: it has {len(train)} training examples, and training "
+                f"takes batches of {recipe.batch}; give it more"
+            )
+        soft = None
+        if changed.teacher is not None:
+            # its answers to the examples as they are stand for the augmented ones too: what augmentation changes is
+            # what a model is trained not to see
+            soft = soft_answers(changed.teacher, train, input_names(subject), f"{what}: the teacher's answers", progress)
+
+        def loss(model: nn.Module, rows: Rows, rng: np.random.Generator) -> Tensor:
+            logits = _logits(model(*_laid_out(feed(rows, rng))))
+            if soft is None:
+                return functional.cross_entropy(logits.float(), labels[rows])
+            return hinton_loss(logits, soft[rows], labels[rows], temperature, alpha)
+
+        return len(train), loss
+
+    def start(model: nn.Module, progress: Progress | None) -> None:
+        # faster by half for convolutions on a CPU, and no difference to anything else
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if progress is not None:
+            count, loss = examples(progress)
+            _say_how_long(what, model, loss, recipe, count, progress)
+
+    def inputs() -> dict[str, str]:
+        found = {"train": subject.split("train").digest(), **changed.inputs}
+        return found if changed.teacher is None else {**found, "teacher": state_digest(changed.teacher)}
+
+    return Plan(
+        what=what,
+        recipe=recipe,
+        skeleton=skeleton,
+        start=start,
+        examples=examples,
+        inputs=inputs,
+        validate=lambda model: float(right_of(model, subject.split("validation"), input_names(subject)).mean()),
+        shipped=shipped,
+        rebuild=None if changed.rebuild is None else rebuild,
+        remarks=changed.remarks,
+    )
+
+
+def _unfrozen(model: nn.Module) -> nn.Module:
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        model.requires_grad_(True)
+    return model
+
+
+def _logits(output: Any) -> Tensor:
+    found: Tensor = output[0] if isinstance(output, tuple) else output
+    return found
+
+
+def _laid_out(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
+
+
+def _say_how_long(what: str, model: nn.Module, loss: StepLoss, recipe: Recipe, examples: int, progress: Progress) -> None:
+    """Say before the training how long it will take, from a few steps of a copy that is thrown away."""
+    copied = copy.deepcopy(model).train()
+    steps = recipe.steps(examples)
+    started = 0.0
+    for step in range(_TIMED + 1):
+        if step == 1:
+            started = time.monotonic()  # the first one allocates
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            loss(copied, recipe.rows(examples, step), np.random.default_rng(step)).backward()  # type: ignore[no-untyped-call]
+    minutes = round((time.monotonic() - started) / _TIMED * steps / 60)
+    long = f"about {minutes} minutes" if minutes > 1 else "about a minute" if minutes else "under a minute"
+    told = f"{what}: training on {examples:,} examples, {steps:,} steps, {long} on this machine"
+    say = getattr(progress, "say", None)
+    if say is not None:
+        say(told)
+    else:
+        progress(told, 0, steps)
