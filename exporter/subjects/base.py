@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedeploy.signature import Signature
+from exporter.trained_ranges import TrainedRange
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -109,6 +110,8 @@ class Weights:
     origin: str
     #: the training recipe's parameters, for the manifest
     recipe: dict[str, Any] = field(default_factory=dict)
+    #: of activations, where the model was trained to be quantised; with its weights they make what was trained
+    ranges: tuple[TrainedRange, ...] = ()
 
 
 class Student(Protocol):

@@ -119,15 +119,19 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """image float32 [b, 3, h, w], h and w multiples of 32 -> logits float32 [b, classes]."""
+    """image float32 [b, 3, h, w], h and w multiples of 32 -> logits float32 [b, classes].
 
-    def __init__(self, variant: str = "lite0", classes: int = 1000) -> None:
+    stages: how many of the seven there are. One that is cut short has no head convolution either: the classifier
+    takes the mean of the last stage's channels.
+    """
+
+    def __init__(self, variant: str = "lite0", classes: int = 1000, stages: int = len(STAGES)) -> None:
         super().__init__()
         scale = VARIANTS[variant]
         self.stem = ConvNorm(3, STEM_CHANNELS, 3, 2)
         blocks = []
         inputs = STEM_CHANNELS
-        for index, stage in enumerate(STAGES):
+        for index, stage in enumerate(STAGES[:stages]):
             outputs = round_channels(stage.channels, scale.width)
             # the lite variants deepen neither the first nor the last stage
             fixed = index in (0, len(STAGES) - 1)
@@ -137,13 +141,15 @@ class EfficientNetLite(nn.Module):
                 blocks.append(InvertedResidual(inputs, outputs, stage.kernel, stride, stage.expand))
                 inputs = outputs
         self.blocks = nn.Sequential(*blocks)
-        self.head = ConvNorm(inputs, HEAD_CHANNELS)
+        features = HEAD_CHANNELS if stages == len(STAGES) else inputs
+        self.head = ConvNorm(inputs, features) if stages == len(STAGES) else None
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(scale.dropout)
-        self.classifier = nn.Linear(HEAD_CHANNELS, classes)
+        self.classifier = nn.Linear(features, classes)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = self.pool(self.head(self.blocks(self.stem(image))))
+        x = self.blocks(self.stem(image))
+        x = self.pool(x if self.head is None else self.head(x))
         logits: Tensor = self.classifier(self.dropout(torch.flatten(x, 1)))
         return logits
 

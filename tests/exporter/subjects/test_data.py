@@ -10,13 +10,26 @@ import pytest
 
 from edgedeploy.errors import ClaimError, UserError
 from edgedeploy.signature import ITEM_BYTES
-from exporter.subjects import fashion_data, fashion_sources, film_data, film_sources, load, names
+from exporter.subjects import (
+    fashion_data,
+    fashion_sources,
+    film_data,
+    film_sources,
+    load,
+    minilm_sources,
+    minilm_tokens,
+    names,
+    news_data,
+    news_sources,
+)
 from exporter.subjects.base import Split, SplitName
 from exporter.subjects.disjoint import KEEP_LAST, drop_repeats, require_disjoint
 
 SIZES: dict[str, dict[SplitName, int]] = {
     "fashion-lite0": {"train": 55_000, "validation": 4_000, "calibration": 1_000, "evaluation": 10_000},
+    "fashion-lite2": {"train": 55_000, "validation": 4_000, "calibration": 1_000, "evaluation": 10_000},
     "film-minilm": {"train": 8_165, "calibration": 318, "validation": 1_060, "evaluation": 1_062},
+    "news-minilm": {"train": 9_740, "calibration": 338, "validation": 1_119, "evaluation": 7_521},
 }
 
 
@@ -43,9 +56,12 @@ def test_a_batch_is_what_the_signature_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_every_source_has_a_licence_and_the_digest_that_is_fetched(name: str) -> None:
+    fashion, minilm = list(fashion_sources.DATA.values()), [minilm_sources.BASE_WEIGHTS, minilm_sources.TOKENIZER]
     fetched = {
-        "fashion-lite0": [*fashion_sources.DATA.values(), fashion_sources.BASE_WEIGHTS],
-        "film-minilm": [film_sources.SENTENCES, film_sources.BASE_WEIGHTS, film_sources.TOKENIZER],
+        "fashion-lite0": [*fashion, fashion_sources.LITE0_WEIGHTS],
+        "fashion-lite2": [*fashion, fashion_sources.LITE2_WEIGHTS, fashion_sources.LITE0_WEIGHTS],
+        "film-minilm": [film_sources.SENTENCES, *minilm],
+        "news-minilm": [news_sources.TRAIN, news_sources.TEST, *minilm],
     }[name]
     sources = load(name).sources
     assert [source.sha256 for source in sources] == [file.sha256 for file in fetched]
@@ -63,9 +79,9 @@ def test_a_picture_is_padded_doubled_and_normalised() -> None:
 
 
 def test_a_sentence_becomes_padded_ids_and_a_mask() -> None:
-    ids = film_data.tokenise(["A fine film.", "word " * 200])
+    ids = minilm_tokens.tokenise(["A fine film.", "word " * 200])
     assert ids.shape == (2, 64)
-    inputs = film_data.preprocess({"ids": ids})
+    inputs = minilm_tokens.preprocess({"ids": ids})
     assert inputs["input_ids"][0, :7].tolist() == [101, 1037, 2986, 2143, 1012, 102, 0]
     assert inputs["attention_mask"].sum(axis=1).tolist() == [6, 64]
 
@@ -77,6 +93,37 @@ def test_a_file_that_is_no_idx_and_a_line_that_is_no_rating_are_errors(tmp_path:
     assert film_data.read_rated("1\t2.5\tfine\r\n2\t-1\tbad\n") == [("fine", 2.5), ("bad", -1.0)]
     with pytest.raises(UserError, match="2 fields instead of 3"):
         film_data.read_rated("1\t2.5\n")
+
+
+def test_a_table_of_messages_has_a_known_group_and_a_text_in_every_row() -> None:
+    head = "Category\tText\nd\tstring\nclass\t\n"
+    assert news_data.read_messages(f"{head}sci.med\ta b\nsci.space\t \n\nalt.atheism\tc\n") == [("a b", 13), ("c", 0)]
+    for row in ("sci.med", "sci.med\ta\tb", "sci.nothing\ta"):
+        with pytest.raises(UserError, match="not a group and a text"):
+            news_data.read_messages(f"{head}{row}\n")
+
+
+def test_no_text_of_the_later_messages_is_one_of_the_earlier() -> None:
+    """By the whole text, beside what `require_disjoint` says of the first 64 tokens; 7 are left out for it."""
+    earlier = news_data.read_messages(news_sources.earlier().read_text("utf-8"))
+    later = news_data.read_messages(news_sources.later().read_text("utf-8"))
+    known = {text for text, _ in earlier}
+    assert (len(earlier), len(later)) == (11_293, 7_528)
+    assert sum(text in known for text, _ in later) == len(later) - len(news_data.split("evaluation")) == 7
+
+
+def test_the_first_messages_of_a_set_are_a_fair_sample_of_it() -> None:
+    """The files have one group after the other; golden inputs, quick tests and calibration take the first ones."""
+    for part in ("calibration", "evaluation"):
+        counts = np.bincount(news_data.split(part).labels[:256], minlength=20)
+        assert counts.min() >= 3, part
+        assert counts.max() <= 30, part
+
+
+def test_what_is_cut_off_a_message_before_it_is_tokenised_was_never_seen() -> None:
+    texts = [text for text, _ in news_data.read_messages(news_sources.later().read_text("utf-8"))[::400]]
+    found = {ids.tobytes() for ids in news_data.split("evaluation").raw["ids"]}
+    assert all(ids.tobytes() in found for ids in minilm_tokens.tokenise(texts))
 
 
 def sets(**values: list[int]) -> dict[SplitName, Split]:

@@ -9,9 +9,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from exporter.subjects import efficientnet_lite, fashion_sources, film_sources, minilm
+from exporter.fetch import fetch
+from exporter.subjects import efficientnet_lite, fashion_lite2, fashion_sources, minilm, minilm_sources, minilm_training
 from exporter.subjects.efficientnet_lite import VARIANTS, EfficientNetLite, round_channels
-from exporter.subjects.fashion_lite0 import CLASSES, STUDENT_STEPS
+from exporter.subjects.fashion_lite0 import STUDENT_STEPS
+from exporter.subjects.fashion_training import CLASSES, start_from_published
 from exporter.subjects.minilm import Config, MiniLM
 from exporter.subjects.small_cnn import SmallCnn
 
@@ -24,7 +26,7 @@ def operators(model: nn.Module, *inputs: torch.Tensor) -> Counter[str]:
 def test_lite0_gives_the_published_models_answers() -> None:
     """The expected logits were computed once with the class of efficientnet_lite_pytorch 0.1.0 and these weights."""
     model = EfficientNetLite("lite0")
-    published = torch.load(fashion_sources.base_weights(), weights_only=True)
+    published = torch.load(fetch(fashion_sources.LITE0_WEIGHTS), weights_only=True)
     model.load_state_dict(efficientnet_lite.rename_published(published))
     image = torch.sin(torch.arange(3 * 96 * 96).float() * 0.37).reshape(1, 3, 96, 96)
     with torch.no_grad():
@@ -37,7 +39,7 @@ def test_lite0_gives_the_published_models_answers() -> None:
 def test_minilm_gives_the_published_models_answers() -> None:
     """The expected mean was computed once with transformers' BertModel 5.23.0 and these weights."""
     model = MiniLM()
-    renamed = minilm.rename_published(load_file(film_sources.base_weights()), 64, range(6))
+    renamed = minilm.rename_published(load_file(minilm_sources.base_weights()), 64, range(6))
     assert set(model.state_dict()) - set(renamed) == {"classifier.weight", "classifier.bias"}
     model.load_state_dict(renamed, strict=False)
     ids = (torch.arange(64) * 37 % 30000 + 1000).reshape(1, 64)
@@ -53,6 +55,25 @@ def test_names_that_are_not_the_models_are_refused() -> None:
         efficientnet_lite.rename_published({"_blocks.0._se_reduce.weight": torch.zeros(1)})
     with pytest.raises(KeyError):
         minilm.rename_published({}, 64, range(6))
+
+
+def test_a_network_cut_short_has_the_published_weights_of_what_is_left() -> None:
+    """Its stages are the whole network's first ones, so their output is the same; the classifier follows at once."""
+    stages = fashion_lite2.STUDENT_STAGES
+    whole, cut = EfficientNetLite("lite0", CLASSES), EfficientNetLite("lite0", CLASSES, stages)
+    for model in (whole, cut):
+        start_from_published(fashion_sources.LITE0_WEIGHTS, 0)(model.eval(), None)
+    image = torch.sin(torch.arange(3 * 64 * 64).float()).reshape(1, 3, 64, 64)
+    with torch.no_grad():
+        features = cut.blocks(cut.stem(image))
+        assert torch.equal(features, whole.blocks[: len(cut.blocks)](whole.stem(image)))
+        assert torch.allclose(cut(image), cut.classifier(features.mean(dim=(2, 3))), atol=1e-5)
+    assert "head.conv.weight" not in cut.state_dict()
+
+
+def test_lite2_takes_the_published_weights_whole() -> None:
+    published = efficientnet_lite.rename_published(torch.load(fetch(fashion_sources.LITE2_WEIGHTS), weights_only=True))
+    EfficientNetLite("lite2").load_state_dict(published)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +116,27 @@ def test_minilm_exports_without_fused_attention_and_without_computed_indices() -
     assert not [
         name for name in found if "scaled_dot_product" in name or "arange" in name or "index" in name or "slice" in name
     ]
+
+
+def test_the_last_of_the_layers_outputs_is_what_is_classified() -> None:
+    torch.manual_seed(0)
+    model = MiniLM(Config(layers=3)).eval()
+    ids = torch.randint(1, 30_000, (2, 9))
+    present = torch.ones(2, 9)
+    with torch.no_grad():
+        outputs = model.layer_outputs(ids, present)
+        assert [tuple(output.shape) for output in outputs] == [(2, 9, 384)] * 3
+        assert torch.equal(model.classify(outputs[-1], present), model(ids, present.long()))
+        assert torch.equal(model.encode(ids, present), outputs[-1])
+
+
+def test_a_student_takes_over_the_layers_that_are_named() -> None:
+    teacher = MiniLM(Config(layers=6, classes=3))
+    taken = minilm_training.taken_over(teacher.state_dict(), [0, 4])
+    student = MiniLM(Config(layers=2, classes=3))
+    student.load_state_dict(taken)
+    assert torch.equal(student.layers[1].get_parameter("up.weight"), teacher.layers[4].get_parameter("up.weight"))
+    assert torch.equal(student.classifier.weight, teacher.classifier.weight)
 
 
 def test_padding_does_not_change_an_answer() -> None:

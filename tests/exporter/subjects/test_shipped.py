@@ -42,11 +42,11 @@ def plan(name: str, which: str) -> Plan:
 
 def test_the_files_are_those_that_are_pinned_and_small() -> None:
     files = {shipped(*model).path: shipped(*model).sha256 for model in MODELS}
-    assert set(files) == set(SHIPPED_FOLDER.glob("*.safetensors"))
+    assert set(files) == {path for path in SHIPPED_FOLDER.glob("*.safetensors") if not path.stem.endswith("-pruned")}
     assert {path: sha256_of(path) for path in files} == files
     sizes = [path.stat().st_size for path in files]
     assert max(sizes) < 25e6
-    assert sum(sizes) < 60e6
+    assert sum(sizes) < 110e6
 
 
 @pytest.mark.parametrize(("name", "which"), MODELS)
@@ -79,7 +79,7 @@ def test_the_student_keeps_what_it_must(name: str) -> None:
         which: (found := read_metadata(shipped(name, which).path)["evaluation"])["right"] / found["n"]
         for which in ("teacher", "student")
     }
-    assert share["teacher"] > {"fashion-lite0": 0.92, "film-minilm": 0.80}[name]
+    assert share["teacher"] > {"fashion-lite0": 0.92, "fashion-lite2": 0.93, "film-minilm": 0.80, "news-minilm": 0.80}[name]
     assert share["teacher"] - share["student"] < 0.02
 
 
