@@ -22,20 +22,22 @@ from exporter.fetch import cache_root
 from exporter.options import Options
 from exporter.outcome import Outcome
 from exporter.runtimes.base import Runtime
+from exporter.subjects import is_zoo
 
 VERSION = 1
 
 
 def key(
     subjects: Sequence[str], files: Mapping[str, Path | None], operators: Sequence[str], runtimes: Sequence[Runtime],
-    out: Path, options: Options,
+    out: Path, options: Options, *, weights: str | None = None, student: str | None = None,
 ) -> str | None:  # fmt: skip
     """What the note of this question is called: sha256 of all that its answer depends on.
 
     subjects: as typed. files: what else is read, by role; their contents count. None where not all of it is known: a subject
-    from Python code may read whatever it likes.
+    from Python code may read whatever it likes, and what a hub or a folder holds under a name may change.
     """
-    if any(".py:" in name for name in subjects):
+    data = files.get("data")
+    if any(_may_change(name, weights, student) for name in subjects) or (data is not None and data.is_dir()):
         return None
     programs = {name: Path(name) for name in subjects if name.endswith((".pt2", ".onnx", ".tflite", ".pte"))}
     packages = sorted({package for runtime in runtimes for package in runtime.packages})
@@ -44,6 +46,8 @@ def key(
             "version": VERSION,
             "subjects": list(subjects),
             "files": {name: bundle.file_sha256(path) for name, path in {**files, **programs}.items() if path is not None},
+            "weights": weights,
+            "student": student,
             "operators": list(operators),
             "runtimes": [[runtime.name, runtime.backend] for runtime in runtimes],
             "out": str(out.resolve()),
@@ -54,6 +58,14 @@ def key(
     except (OSError, importlib.metadata.PackageNotFoundError):
         return None
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _may_change(subject: str, weights: str | None, student: str | None) -> bool:
+    """Whether what the subject is made of is not all in its name and in the files that are looked at."""
+    if not is_zoo(subject):
+        return ".py:" in subject
+    # random weights of a model whose shape is in the zoo's code are the same each time; a hub and a folder hold what they like
+    return weights != "random" or any("@" in name or name.startswith("hf:") for name in (subject, student or ""))
 
 
 def _code_digest() -> str:

@@ -22,10 +22,16 @@ class SomeFailed(EdgedeployError):
 
 @click.command()
 @click.option("--op", "operators", default="dsptq", show_default=True, metavar="OP[,OP…]",
-              help="all, or operators; steps join with + (distilled+pruned+sptq). identity is always there too.")  # fmt: skip
+              help="all (the study's eight), or operators; steps join with + (distilled+pruned+sptq). "
+                   "identity is always there too.")  # fmt: skip
 @click.option("--subject", "subjects", default="fashion-lite0", show_default=True, metavar="NAME[,NAME…]",
-              help="A built-in subject, all, FILE.py:ATTRIBUTE, or FILE.pt2 (with --data).")  # fmt: skip
-@click.option("--data", type=click.Path(path_type=Path), help="The .npz with the sets of a .pt2 subject.")
+              help="A built-in subject, all of them, one of the study's four or study for all of those, a zoo's model "
+                   "(timm:resnet18, torchvision:…, hf:…), FILE.py:ATTRIBUTE, or FILE.pt2 (with --data).")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path),
+              help="The sets of a .pt2 subject or a zoo's model: an .npz, or a folder of images.")  # fmt: skip
+@click.option("--weights", metavar="WHICH",
+              help="Of a zoo's or the study's model: pretrained (default), random (latency alone), or a file.")  # fmt: skip
+@click.option("--student", metavar="MODEL", help="Of a zoo's model: the zoo's model that is its student.")
 @click.option("--runtime", "runtimes", default="all", show_default=True, metavar="NAME[,NAME…]",
               help="onnx, tflite, executorch, or all.")  # fmt: skip
 @click.option("--target", help="Instruction set to lower for: x86_64, x86_64-vnni or aarch64. Default: this host's.")
@@ -51,7 +57,8 @@ class SomeFailed(EdgedeployError):
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def command(
-    operators: str, subjects: str, data: Path | None, runtimes: str, target: str | None, out: Path,
+    operators: str, subjects: str, data: Path | None, weights: str | None, student: str | None,
+    runtimes: str, target: str | None, out: Path,
     calibration_samples: int, methods: str, max_points: float, cut: str,
     pair: tuple[float, float, float, float], jobs: int,
     memory_gb: float | None, retrain: bool, force: bool, as_json: bool, quiet: bool,
@@ -69,6 +76,7 @@ def command(
       edgedeploy export --op all --subject all --runtime all -j 2
       edgedeploy export --op sptq --subject examples/my_model.py:subject
       edgedeploy export --op sptq --subject my_model.pt2 --data my_data.npz
+      edgedeploy export --op dsptq --subject study --weights random
     """
     from edgedeploy import isa
     from edgedeploy.progress import Reporter
@@ -82,7 +90,7 @@ def command(
     from exporter.runtimes.base import CALIBRATION_METHODS
 
     reporter = Reporter(quiet=quiet)
-    asked = _names(operators, (*operator_registry.NAMES, *operator_registry.ALIASES), "--op")
+    asked = _names(operators, operator_registry.STUDY, "--op", (*operator_registry.NAMES, *operator_registry.ALIASES))
     for name in asked:
         operator_registry.parse(name)
     if max_points != max_points:
@@ -93,9 +101,14 @@ def command(
             raise click.UsageError(f"--calibration {method!r}: choose of {', '.join(CALIBRATION_METHODS)}, or all")
     in_order = tuple(method for method in CALIBRATION_METHODS if method in chosen)
     options = Options(isa.resolve(target), calibration_samples, in_order, max_points, CutRequest(cut, Pair(*pair)))
-    names = _names(subjects, subject_registry.names(), "--subject")
+    names = _names(
+        subjects, subject_registry.names(), "--subject", (*subject_registry.names(), *subject_registry.study_names())
+    )
+    if "study" in names:
+        place = names.index("study")
+        names[place : place + 1] = [name for name in subject_registry.study_names() if name not in names]
     chosen_runtimes = [runtime_registry.get(name) for name in _names(runtimes, runtime_registry.names(), "--runtime")]
-    note = recall.key(names, {"data": data}, asked, chosen_runtimes, out, options)
+    note = recall.key(names, {"data": data}, asked, chosen_runtimes, out, options, weights=weights, student=student)
     outcomes = None if note is None or retrain or force else recall.recall(note)
     if outcomes is None:
         if jobs > 1 and len(names) * len(chosen_runtimes) > 1:
@@ -104,7 +117,7 @@ def command(
         else:
             from exporter.export import export
 
-            loaded = [subject_registry.load(name, data) for name in names]
+            loaded = [subject_registry.load(name, data, weights=weights, student=student) for name in names]
             outcomes = export(
                 loaded, asked, chosen_runtimes, out, options,
                 retrain=retrain, force=force, progress=reporter, say=reporter.say,
@@ -126,7 +139,7 @@ def _side_by_side(
     passed = ["--op", given["operators"], "--out", str(given["out"]), "--calibration", given["methods"],
               "--calibration-samples", str(given["calibration_samples"]), "--max-drop", str(given["max_points"]),
               "--cut", given["cut"], "--pair", *(str(number) for number in given["pair"]), *flags]  # fmt: skip
-    for option in ("data", "target"):
+    for option in ("data", "weights", "student", "target"):
         if given[option] is not None:
             passed += [f"--{option}", str(given[option])]
     todo = [Job(subject, runtime, (*passed, "--subject", subject, "--runtime", runtime)) for subject, runtime in pairs]
@@ -146,12 +159,13 @@ def _raise_for(outcomes: list[Outcome], *, quiet: bool) -> None:
         raise error
 
 
-def _names(text: str, everything: tuple[str, ...], option: str) -> list[str]:
+def _names(text: str, everything: tuple[str, ...], option: str, known: tuple[str, ...] = ()) -> list[str]:
+    """What a comma-separated list names. everything: what "all" stands for; known: what there is, where that is more."""
     if text == "all":
         return list(everything)
     names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if not names:
-        raise click.UsageError(f"{option} names nothing; there are {', '.join(everything)}, or all")
+        raise click.UsageError(f"{option} names nothing; there are {', '.join(known or everything)}, or all")
     return names
 
 
