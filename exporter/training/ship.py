@@ -34,7 +34,8 @@ def ship(module: ModuleType, which: tuple[str, ...], *, retrain: bool, progress:
     Returns the report's lines. The evaluation set is looked at here only, after everything has been chosen.
     """
     subject: Subject = module.SUBJECT
-    plan = replace(module.teacher_plan(), shipped=None)
+    # a teacher that is only needed for the others is the one that ships
+    plan = replace(module.teacher_plan(), shipped=None) if "teacher" in which else module.teacher_plan()
     teacher = obtain(plan, retrain and "teacher" in which, progress)
     lines, right = _written(subject, "teacher", teacher, progress) if "teacher" in which else ([], None)
     plans: dict[str, Callable[[], Plan]] = {
