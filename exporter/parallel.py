@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -74,7 +74,8 @@ def side_by_side(
     try:
         while waiting or running:
             while waiting and len(running) < at_once and (not running or available_gb() >= JOB_GB):
-                running.append(_start(waiting.pop(0), say, quiet=quiet))
+                with _interrupt_put_off():
+                    running.append(_start(waiting.pop(0), say, quiet=quiet))
             time.sleep(POLL_SEC)
             for each in [each for each in running if each.process.poll() is not None]:
                 running.remove(each)
@@ -84,6 +85,24 @@ def side_by_side(
         _stop(running)
         raise
     return [outcome for job in jobs for outcome in done[job]]
+
+
+@contextlib.contextmanager
+def _interrupt_put_off() -> Iterator[None]:
+    """Ctrl-C inside takes effect at the end: a child started by then is one that is known, and stopped with the others."""
+    in_main = threading.current_thread() is threading.main_thread()
+    # a signal that the parent ignores (nohup) stays ignored, here and in the children
+    if not in_main or signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            raise KeyboardInterrupt
 
 
 def _start(job: Job, say: Callable[[str], None], *, quiet: bool) -> _Running:

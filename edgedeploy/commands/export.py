@@ -172,8 +172,8 @@ def _names(text: str, everything: tuple[str, ...], option: str, known: tuple[str
 def _print(outcomes: list[Outcome], *, as_json: bool) -> None:
     import json
 
-    from edgedeploy import export_rows
     from edgedeploy.describe import summary_table
+    from exporter import rows as export_rows
 
     rows = export_rows.of(outcomes)
     if as_json:

@@ -62,8 +62,9 @@ def read(model: Path) -> tuple[list[Node], list[Tensor]]:
     graph = file.subgraphs[0]
 
     def constant(tensor: Any) -> bool:
-        data = file.buffers[tensor.buffer].data
-        return tensor.buffer != 0 and data is not None and len(data) > 0
+        buffer = file.buffers[tensor.buffer]
+        # larger ones stand after the flatbuffer, and are found by their offset
+        return tensor.buffer != 0 and ((buffer.data is not None and len(buffer.data) > 0) or buffer.offset > 1)
 
     def indices(values: Any) -> tuple[int, ...]:
         return () if values is None else tuple(int(value) for value in values)

@@ -19,7 +19,7 @@ class PruneRecipe:
     shipped: Shipped | None = None
 
 
-_CONVOLUTIONAL = PruneRecipe(Pruning(macs=0.45), Recipe(epochs=4, batch=128, lr=1e-3, extra={"temperature": 4.0, "alpha": 0.7}))
+_CONVOLUTIONAL = PruneRecipe(Pruning(macs=0.45), Recipe(epochs=2, batch=128, lr=1e-3, extra={"temperature": 4.0, "alpha": 0.7}))
 _TRANSFORMER = PruneRecipe(
     Pruning(macs=0.4, multiple=32),
     Recipe(epochs=3, batch=32, lr=1.5e-4, precision="bfloat16", extra={"temperature": 2.0, "alpha": 0.7}),

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from edgedeploy import bundle
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from edgedeploy.artifact import Manifest
-    from exporter.outcome import Outcome
+from edgedeploy.artifact import Manifest
+from exporter.outcome import Outcome
+from exporter.parallel import kind_of
 
 
 def of(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     """The rows of the JSON document `bundles`, in the outcomes' order."""
-    from exporter.parallel import kind_of
-
     rows = []
     for outcome in outcomes:
         row: dict[str, Any] = {
