@@ -31,8 +31,12 @@ def _lower(prepared: Prepared, made: FloatModel, draft: Draft, runtime: Runtime,
     lowering = Lowering(runtime, work, pieces, quantised_crossing=static)
     if prepared.progress is not None:
         prepared.progress(f"{runtime.name}: lowering in float", 0, 0)
-    twins = lowering.lower("fp32", scratch / "float")
-    whole = Lowering(runtime, work, one).lower("fp32", scratch / "whole") if division is not None else None
+    where = (runtime.name, runtime.backend, options.target)
+    in_one = Lowering(runtime, work, one)
+    twins = in_float = made.lowered_once(where, lambda folder: in_one.lower("fp32", folder))
+    if division is not None:
+        twins = made.lowered_once((*where, division.name), lambda folder: lowering.lower("fp32", folder))
+    whole = in_float if division is not None else None
     parameters: dict[str, Any] = {"cut": division.parameters} if division is not None else {}
     if draft.precision == "fp32":
         return Made(twins, twins, whole, pieces, division, parameters)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -17,7 +19,7 @@ from edgedeploy.errors import UserError
 from exporter import choose, macs, verify
 from exporter.operators.base import Operator, Transform, parameter_count
 from exporter.partition.division import CutRequest, Division, divide
-from exporter.runtimes.base import Work
+from exporter.runtimes.base import Lowered, Work
 from exporter.subjects.base import Progress, Split, SplitName, Subject, Weights
 from exporter.subjects.disjoint import require_disjoint
 
@@ -35,6 +37,7 @@ class FloatModel:
         self.weights = weights
         self._prepared = prepared
         self._divisions: dict[tuple[CutRequest, bool], Division] = {}
+        self._lowered: dict[tuple[str, ...], tuple[Lowered, ...]] = {}
         self.parameters = parameter_count(weights.model)
         self.macs = macs.count(weights.model, prepared.example)
 
@@ -58,6 +61,15 @@ class FloatModel:
             )  # fmt: skip
         return self._divisions[request, quantised]
 
+    def lowered_once(self, key: tuple[str, ...], lower: Callable[[Path], tuple[Lowered, ...]]) -> tuple[Lowered, ...]:
+        """What `lower` makes in a folder that stays as long as this subject is worked on; `key` says of what it is made.
+
+        A float model is the artifact of one operator and the twin of every other, and converting it takes longest of all.
+        """
+        if key not in self._lowered:
+            self._lowered[key] = lower(self._prepared.folder())
+        return self._lowered[key]
+
     def _outputs(self, name: SplitName, n: int | None) -> verify.Outputs:
         split = self._prepared.splits[name]
         if n is not None:
@@ -78,6 +90,12 @@ class Prepared:
 
     def __post_init__(self) -> None:
         self._made: dict[tuple[str, ...], FloatModel] = {}
+        # removed with this object
+        self._scratch = tempfile.TemporaryDirectory(prefix="edgedeploy-prepared-")
+
+    def folder(self) -> Path:
+        """A new folder that stays as long as this object."""
+        return Path(tempfile.mkdtemp(dir=self._scratch.name))
 
     @property
     def primary(self) -> str:
