@@ -7,7 +7,6 @@ validation and train if there are any
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,7 @@ def read_splits(data: Path, specs: Sequence[TensorSpec], what: str = "the progra
 
     specs: the inputs at batch 1. Raises UserError where the file does not fit them.
     """
-    try:
-        with np.load(data, allow_pickle=False) as file:
-            arrays: dict[str, npt.NDArray[Any]] = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
-        raise UserError(f"{data} is no .npz of plain arrays: {error}") from error
+    arrays = _arrays(data)
     splits: dict[SplitName, Split] = {}
     for name in KEEP_LAST:
         if f"{name}_labels" not in arrays:
@@ -43,6 +38,22 @@ def read_splits(data: Path, specs: Sequence[TensorSpec], what: str = "the progra
         raw = {spec.name: _column(arrays, name, spec, data, what) for spec in specs}
         splits[name] = Split.from_arrays(raw, arrays[f"{name}_labels"])
     return completed(splits)
+
+
+def _arrays(data: Path) -> dict[str, npt.NDArray[Any]]:
+    """What is in the file. Raises UserError where it is no archive of plain arrays, or its labels are no classes."""
+    try:
+        with np.load(data, allow_pickle=False) as file:
+            arrays: dict[str, npt.NDArray[Any]] = {name: file[name] for name in file.files}
+    except Exception as error:  # numpy, zipfile and zlib each have their own for a damaged file
+        raise UserError(f"{data} is no .npz of plain arrays: {error or type(error).__name__}") from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise UserError(f"{data} is no .npz of plain arrays: {name} is none.")
+        if name.endswith("_labels") and (array.ndim != 1 or not np.issubdtype(array.dtype, np.integer)):
+            raise UserError(f"{data}: {name} must be integers [n], the number of each example's class, not {array.dtype} "
+                            f"{list(array.shape)}.")  # fmt: skip
+    return arrays
 
 
 def completed(splits: dict[SplitName, Split]) -> dict[SplitName, Split]:

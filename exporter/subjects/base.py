@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edgedeploy.signature import Signature
+from edgedeploy.errors import UserError
+from edgedeploy.signature import SAFE_NAME, Signature
 from exporter.trained_ranges import TrainedRange
 
 if TYPE_CHECKING:
@@ -143,3 +145,11 @@ class Subject:
     quantise: Literal["convolutional", "transformer"] = "convolutional"
     train_batch: TrainBatch | None = None
     sources: tuple[Source, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a name that could not be a directory's, or would be one elsewhere."""
+        if not re.fullmatch(SAFE_NAME, self.name):
+            raise UserError(
+                f"{self.name!r} cannot be a subject's name: up to 100 letters, digits, and _ . + -, of which it begins with a "
+                "letter, a digit or _"
+            )

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
-from edgedeploy.errors import UserError
+from edgedeploy.errors import EdgedeployError, UserError
 from exporter.subjects.base import Subject
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def load_custom(reference: str) -> Subject:
@@ -29,7 +37,7 @@ def load_custom(reference: str) -> Subject:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise UserError(f"{file} could not be imported: {type(error).__name__}: {error}") from error
     found = getattr(module, attribute, None)
@@ -40,11 +48,30 @@ def load_custom(reference: str) -> Subject:
             found = found()
         except UserError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserError(f"{reference} failed when called: {type(error).__name__}: {error}") from error
     if not isinstance(found, Subject):
         raise UserError(
             f"{reference} is a {type(found).__name__}; it must be an exporter.subjects.base.Subject, or a function "
             "without arguments that returns one."
         )
-    return found
+    return replace(found, model=_theirs(found.model, path, "model"), split=_theirs(found.split, path, "split"))
+
+
+def _theirs(call: Callable[P, T], path: Path, what: str) -> Callable[P, T]:
+    """The user's function; what it raises is said with the line of their file, not as a bug of ours."""
+
+    @wraps(call)
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return call(*args, **kwargs)
+        except EdgedeployError:
+            raise
+        except (Exception, SystemExit) as error:
+            lines = [
+                frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path.resolve()
+            ]
+            where = f"{path}, line {lines[-1]}" if lines else str(path)
+            raise UserError(f"{where}: the subject's {what} raised {type(error).__name__}: {error}") from error
+
+    return called

@@ -1,31 +1,24 @@
 """A user's own subject as two files: an exported program, and its data.
 
 model.pt2  what `torch.export.save` wrote: inputs with a leading batch axis, variable or 1
-data.npz   arrays `<split>_<input name>` [n, ...] and `<split>_labels` [n], for the splits calibration and evaluation,
-           and validation and train if there are any
+data.npz   its sets, as in `exporter.subjects.arrays`
 """
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
+import re
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from edgedeploy.errors import UserError
 from edgedeploy.signature import ITEM_BYTES, DType, Signature, TensorSpec
 from exporter.fetch import sha256_of
-from exporter.subjects.base import Progress, Split, SplitName, Subject, Weights
-from exporter.subjects.disjoint import KEEP_LAST, drop_repeats
+from exporter.subjects.arrays import chosen, read_splits
+from exporter.subjects.base import Progress, Split, Subject, Weights
 from exporter.subjects.pt2_guard import refuse_hostile
-
-#: of the calibration examples, the share that becomes the validation set where data.npz has none
-VALIDATION_SHARE = 0.5
 
 
 class ProgramModel(nn.Module):
@@ -67,7 +60,7 @@ def load_program(path: Path, data: Path | None) -> Subject:
         raise UserError(f"{path} could not be loaded by torch {torch.__version__}: {error}") from error
     specs, one_at_a_time = _input_specs(program, path)
     model = ProgramModel(program, one_at_a_time)
-    splits = _read_splits(data, specs)
+    splits = read_splits(data, specs)
     signature = _signature(model, specs, splits["evaluation"], path)
     digest = sha256_of(path)
 
@@ -77,18 +70,17 @@ def load_program(path: Path, data: Path | None) -> Subject:
         return Weights(model, digest, "given")
 
     return Subject(
-        name=path.stem,
+        name=_name(path),
         signature=signature,
         model=given,
-        split=lambda name: _chosen(splits, name, data),
+        split=lambda name: chosen(splits, name, data),
         quantise=_scheme(program),
     )
 
 
-def _chosen(splits: dict[SplitName, Split], name: SplitName, data: Path) -> Split:
-    if name not in splits:
-        raise UserError(f"{data} has no {name} examples; add {name}_labels and the arrays that go with it.")
-    return splits[name]
+def _name(path: Path) -> str:
+    """The file's, as it can be a directory's."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", path.stem).lstrip("-.+")[:100] or "program"
 
 
 def _scheme(program: torch.export.ExportedProgram) -> Any:
@@ -124,54 +116,6 @@ def _dtype(value: Tensor, path: Path) -> DType:
     if name not in ITEM_BYTES:
         raise UserError(f"{path}: {name} tensors are not supported; use one of {', '.join(ITEM_BYTES)}.")
     return cast(DType, name)
-
-
-def _read_splits(data: Path, specs: tuple[TensorSpec, ...]) -> dict[SplitName, Split]:
-    """The sets in the file; a validation set is cut off the calibration set where there is none."""
-    try:
-        with np.load(data, allow_pickle=False) as file:
-            arrays: dict[str, npt.NDArray[Any]] = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{data} is no .npz of plain arrays: {error}") from error
-    splits: dict[SplitName, Split] = {}
-    for name in KEEP_LAST:
-        if f"{name}_labels" not in arrays:
-            if name in ("calibration", "evaluation"):
-                raise UserError(f"{data} has no {name}_labels; {name} examples are needed.")
-            continue
-        raw = {spec.name: _column(arrays, name, spec, data) for spec in specs}
-        splits[name] = Split.from_arrays(raw, arrays[f"{name}_labels"])
-    if "validation" not in splits:
-        splits |= _cut_off(splits["calibration"])
-    return drop_repeats(splits)
-
-
-def _column(arrays: dict[str, npt.NDArray[Any]], name: SplitName, spec: TensorSpec, data: Path) -> npt.NDArray[Any]:
-    key = f"{name}_{spec.name}"
-    if key not in arrays:
-        raise UserError(f"{data} has no array {key}; the program's inputs need one each.")
-    found = arrays[key]
-    if found.shape[1:] != spec.shape[1:] or str(found.dtype) != spec.dtype:
-        raise UserError(
-            f"{data}: {key} is {found.dtype} {list(found.shape)}, but the program takes {spec.dtype} "
-            f"[n, {', '.join(map(str, spec.shape[1:]))}]."
-        )
-    if len(found) != len(arrays[f"{name}_labels"]) or len(found) == 0:
-        raise UserError(f"{data}: {key} and {name}_labels must have the same number of examples, and at least one.")
-    return found
-
-
-def _cut_off(calibration: Split) -> dict[SplitName, Split]:
-    """Two disjoint parts of the calibration examples: those with the lowest digests become the validation set."""
-    digests = calibration.example_digests()
-    by_digest = sorted(range(len(calibration)), key=lambda row: hashlib.sha256(digests[row].encode()).digest())
-    cut = int(len(by_digest) * VALIDATION_SHARE)
-    if cut < 1:
-        raise UserError("there is one calibration example; give more, or validation examples of their own.")
-    return {
-        "validation": calibration.take(sorted(by_digest[:cut])),
-        "calibration": calibration.take(sorted(by_digest[cut:])),
-    }
 
 
 def _signature(model: nn.Module, specs: tuple[TensorSpec, ...], split: Split, path: Path) -> Signature:

@@ -38,10 +38,10 @@ def refuse_hostile(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _check(archive)
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
+    except Exception as error:  # what a damaged archive or endlessly nested JSON raises is not of a few kinds
         raise UserError(
-            f"{path} is not a program that can be opened safely: {error}. It must be one that torch.export.save of "
-            "torch 2.8 or newer wrote, of tensors and ordinary operators."
+            f"{path} is not a program that can be opened safely: {error or type(error).__name__}. It must be one that "
+            "torch.export.save of torch 2.8 or newer wrote, of tensors and ordinary operators."
         ) from error
 
 

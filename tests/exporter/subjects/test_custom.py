@@ -36,6 +36,7 @@ def test_the_example_is_a_subject_that_learns_its_task() -> None:
         ("subject = 3", "mine.py:subject", "is a int"),
         ("def subject(): return 'text'", "mine.py:subject", "is a str"),
         ("def subject(): return 1 / 0", "mine.py:subject", "failed when called: ZeroDivisionError"),
+        ("raise SystemExit(7)", "mine.py:subject", "could not be imported: SystemExit"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_in_a_sentence(
@@ -45,6 +46,26 @@ def test_what_is_wrong_with_a_file_is_said_in_a_sentence(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=says):
         load(reference)
+
+
+EXAMPLE = (ROOT / "examples/my_model.py").read_text()
+
+
+@pytest.mark.parametrize("name", ["../../evil", "my model", "", ".", "a" * 101])
+def test_a_name_that_would_be_a_path_is_refused_before_any_work(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.py").write_text(EXAMPLE.replace('name="my-model"', f"name={name!r}"))
+    with pytest.raises(UserError, match=r"cannot be a subject.s name"):
+        load(f"{tmp_path}/mine.py:subject")
+
+
+@pytest.mark.parametrize("what", ["model", "split"])
+def test_what_the_users_own_functions_raise_is_said_with_the_line(tmp_path: Path, what: str) -> None:
+    broken = "\n\ndef broken(*given):\n    return {}['nothing']\n\nimport dataclasses\n"
+    (tmp_path / "mine.py").write_text(f"{EXAMPLE}{broken}subject = dataclasses.replace(subject, {what}=broken)\n")
+    line = f"{EXAMPLE}{broken}"[: f"{EXAMPLE}{broken}".index("return {}")].count("\n") + 1
+    subject = load(f"{tmp_path}/mine.py:subject")
+    with pytest.raises(UserError, match=f"line {line}: the subject's {what} raised KeyError: 'nothing'"):
+        subject.model(False, None) if what == "model" else subject.split("evaluation")
 
 
 def test_a_function_that_makes_the_subject_will_do(tmp_path: Path) -> None:

@@ -116,6 +116,10 @@ def changed(key: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[d
         (changed("evaluation_image", lambda a: a[:-1]), "same number of examples"),
         (changed("evaluation_labels", lambda a: a + 7), "labels are 0..classes-1"),
         (changed("evaluation_labels", lambda a: np.array(["a"] * len(a), dtype=object)), "no .npz of plain arrays"),
+        (changed("evaluation_labels", lambda a: a + 0.5), "must be integers"),
+        (changed("evaluation_labels", lambda a: a[:, None]), "must be integers"),
+        (changed("calibration_labels", lambda a: np.array(3)), "must be integers"),
+        (changed("calibration_labels", lambda a: a.astype(str)), "must be integers"),
     ],
 )
 def test_data_that_does_not_fit_is_said_in_a_sentence(
@@ -125,6 +129,30 @@ def test_data_that_does_not_fit_is_said_in_a_sentence(
     damage(data)
     with pytest.raises(UserError, match=says):
         subject_of(tmp_path, data)
+
+
+@pytest.mark.parametrize("damage", ["an array alone", "deflated data", "not a zip"])
+def test_a_damaged_data_file_is_said_in_a_sentence(tmp_path: Path, damage: str) -> None:
+    export(tmp_path / "mine.pt2", None)
+    path = tmp_path / "data.npz"
+    if damage == "an array alone":
+        with path.open("wb") as file:
+            np.save(file, np.zeros(3))
+    elif damage == "deflated data":
+        np.savez_compressed(path, **arrays(calibration=8, evaluation=10))
+        content = bytearray(path.read_bytes())
+        content[120:160] = b"\xff" * 40
+        path.write_bytes(content)
+    else:
+        path.write_bytes(b"PK\x03\x04" + os.urandom(500))
+    with pytest.raises(UserError, match=r"data.npz"):
+        load(str(tmp_path / "mine.pt2"), path)
+
+
+def test_a_file_name_that_cannot_be_a_subjects_becomes_one_that_can(tmp_path: Path) -> None:
+    export(tmp_path / "my model (2).pt2", None)
+    np.savez(tmp_path / "data.npz", **arrays(calibration=8, evaluation=10))
+    assert load(str(tmp_path / "my model (2).pt2"), tmp_path / "data.npz").name == "my-model-2-"
 
 
 def test_missing_files_are_said_in_a_sentence(tmp_path: Path) -> None:
@@ -210,13 +238,24 @@ def hostile(kind: str, path: Path, trap: Path) -> None:
                 archive.writestr(f"serialized_{part}.pt", pickled_trap(trap))
     elif kind == "pickle":
         path.write_bytes(pickled_trap(trap))
+    elif kind == "nested for ever":
+        rewritten(path, lambda name, content: b"[" * 200_000 if name.endswith("model.json") else content)
+    elif kind == "encrypted":
+        # the flag of an encrypted member, in the local header and in the directory
+        content = bytearray(path.read_bytes())
+        for mark, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            start = 0
+            while (start := content.find(mark, start)) >= 0:
+                content[start + at] |= 1
+                start += 4
+        path.write_bytes(content)
     else:
         path.write_bytes(os.urandom(2000))
 
 
 KINDS = [
     "sample inputs", "pickled weights", "custom object", "evaluated size", "operator", "second program", "compiled code",
-    "old format", "pickle", "noise",
+    "old format", "pickle", "nested for ever", "encrypted", "noise",
 ]  # fmt: skip
 
 
