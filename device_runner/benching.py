@@ -13,11 +13,11 @@ from device_runner.cache import cache_root
 from device_runner.campaign import Campaign
 from device_runner.experiment import Entry, ExperimentFile
 from device_runner.instant import now
-from device_runner.interrupt import stopping_raises
 from device_runner.results.store import Store
 from device_runner.session import open_session
 from edgedeploy import bundle
 from edgedeploy.errors import UserError
+from edgedeploy.interrupt import stopping_raises
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

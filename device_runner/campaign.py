@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from device_runner import accuracy, device_isa, launches
 from device_runner.deadline import Deadline
 from device_runner.instant import now
-from device_runner.interrupt import held
 from device_runner.plan import document
 from device_runner.recording import INTERRUPTED, Recording
 from device_runner.runner import CALL_SEC, RunnerRefused, Status
 from device_runner.samples import Samples
 from edgedeploy import __version__
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
+from edgedeploy.interrupt import held
 from edgedeploy.record import Context, Experiment, RunRecord
 
 if TYPE_CHECKING:

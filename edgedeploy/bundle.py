@@ -186,6 +186,12 @@ def list_files(directory: Path, stages: set[str]) -> dict[str, FileEntry]:
     return entries
 
 
+def refuse_file(destination: Path) -> None:
+    """Raise UserError where something other than a directory stands at a bundle's place: it is nothing of ours to replace."""
+    if destination.exists() and not destination.is_dir():
+        raise UserError(f"{destination} is a file, where a bundle's directory would go; move it away, or give another --out")
+
+
 @contextmanager
 def writing(destination: Path, *, replace: bool) -> Iterator[Path]:
     """A directory beside `destination` to build a bundle in; renamed into place when the block ends without an error.
@@ -194,9 +200,13 @@ def writing(destination: Path, *, replace: bool) -> Iterator[Path]:
     stays until the new bundle is whole.
     """
     destination = Path(destination)
+    refuse_file(destination)
     if destination.exists() and not replace:
         raise UserError(f"{destination} is there already; give --force to replace it, or another --out")
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {destination.parent}: {error.strerror or error}; give another --out") from None
     scratch = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
     try:
         yield scratch

@@ -101,14 +101,20 @@ def _one(
 ) -> Outcome:
     made = prepared.float_model(operators)
     request = _request(prepared, made, draft, runtime, options, reference)
+    bundle.refuse_file(path)
     if path.exists() and not force:
-        there = bundle.read(path)
+        try:
+            there = bundle.read(path)
+            bundle.check_files(there)
+        except UserError as error:
+            raise UserError(
+                f"{error}; what is there is no whole bundle: --force replaces it, another --out leaves it"
+            ) from error
         if there.manifest.request != request:
             raise UserError(
                 f"{path} is there already and was made from something else (weights, data, options or tool versions); "
                 "give --force to replace it, or another --out"
             )
-        bundle.check_files(there)
         return Outcome(prepared.subject.name, draft.asked, runtime.name, runtime.backend, path, "kept", there.digest)
     digest = assemble(prepared, draft, operators, runtime, path, options, request, reference, replace=force)
     return Outcome(prepared.subject.name, draft.asked, runtime.name, runtime.backend, path, "written", digest)

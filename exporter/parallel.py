@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from edgedeploy.errors import ClaimError, EdgedeployError, InternalError, TransientError, UserError
+from edgedeploy.interrupt import held
 from exporter.outcome import Outcome
 
 #: what one export is taken to need at its highest: torch, a converter, and a model of some hundred megabytes
@@ -68,13 +70,14 @@ def side_by_side(
     kept, and the same command goes on from there.
     """
     at_once = max(1, min(at_once, int(memory_gb // JOB_GB)))
-    waiting = list(jobs)
+    waiting = _spread(jobs)
     running: list[_Running] = []
     done: dict[Job, list[Outcome]] = {}
     try:
         while waiting or running:
             while waiting and len(running) < at_once and (not running or available_gb() >= JOB_GB):
-                with _interrupt_put_off():
+                # a child started by the time that Ctrl-C takes effect is one that is known, and stopped with the others
+                with held():
                     running.append(_start(waiting.pop(0), say, quiet=quiet))
             time.sleep(POLL_SEC)
             for each in [each for each in running if each.process.poll() is not None]:
@@ -87,22 +90,14 @@ def side_by_side(
     return [outcome for job in jobs for outcome in done[job]]
 
 
-@contextlib.contextmanager
-def _interrupt_put_off() -> Iterator[None]:
-    """Ctrl-C inside takes effect at the end: a child started by then is one that is known, and stopped with the others."""
-    in_main = threading.current_thread() is threading.main_thread()
-    # a signal that the parent ignores (nohup) stays ignored, here and in the children
-    if not in_main or signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        yield
-        return
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if pressed:
-            raise KeyboardInterrupt
+def _spread(jobs: Sequence[Job]) -> list[Job]:
+    """In the order to begin them: those of different subjects first, since two of one subject wait for its training."""
+    seen: Counter[str] = Counter()
+    places = []
+    for job in jobs:
+        places.append(seen[job.subject])
+        seen[job.subject] += 1
+    return [job for _, job in sorted(zip(places, jobs, strict=True), key=lambda each: each[0])]
 
 
 def _start(job: Job, say: Callable[[str], None], *, quiet: bool) -> _Running:

@@ -79,6 +79,7 @@ def command(
       edgedeploy export --op dsptq --subject study --weights random
     """
     from edgedeploy import isa
+    from edgedeploy.interrupt import stopping_raises
     from edgedeploy.progress import Reporter
     from exporter import operators as operator_registry
     from exporter import recall
@@ -101,27 +102,25 @@ def command(
             raise click.UsageError(f"--calibration {method!r}: choose of {', '.join(CALIBRATION_METHODS)}, or all")
     in_order = tuple(method for method in CALIBRATION_METHODS if method in chosen)
     options = Options(isa.resolve(target), calibration_samples, in_order, max_points, CutRequest(cut, Pair(*pair)))
-    names = _names(
-        subjects, subject_registry.names(), "--subject", (*subject_registry.names(), *subject_registry.study_names())
-    )
-    if "study" in names:
-        place = names.index("study")
-        names[place : place + 1] = [name for name in subject_registry.study_names() if name not in names]
+    built_in, study = subject_registry.names(), subject_registry.study_names()
+    names = _names(subjects, built_in, "--subject", (*built_in, *study))
+    names = list(dict.fromkeys(each for name in names for each in (study if name == "study" else (name,))))
     chosen_runtimes = [runtime_registry.get(name) for name in _names(runtimes, runtime_registry.names(), "--runtime")]
     note = recall.key(names, {"data": data}, asked, chosen_runtimes, out, options, weights=weights, student=student)
     outcomes = None if note is None or retrain or force else recall.recall(note)
     if outcomes is None:
-        if jobs > 1 and len(names) * len(chosen_runtimes) > 1:
-            pairs = [(name, runtime.name) for name in names for runtime in chosen_runtimes]
-            outcomes = _side_by_side(pairs, jobs, memory_gb, reporter, quiet=quiet)
-        else:
-            from exporter.export import export
+        with stopping_raises():
+            if jobs > 1 and len(names) * len(chosen_runtimes) > 1:
+                pairs = [(name, runtime.name) for name in names for runtime in chosen_runtimes]
+                outcomes = _side_by_side(pairs, jobs, memory_gb, reporter, quiet=quiet)
+            else:
+                from exporter.export import export
 
-            loaded = [subject_registry.load(name, data, weights=weights, student=student) for name in names]
-            outcomes = export(
-                loaded, asked, chosen_runtimes, out, options,
-                retrain=retrain, force=force, progress=reporter, say=reporter.say,
-            )  # fmt: skip
+                loaded = [subject_registry.load(name, data, weights=weights, student=student) for name in names]
+                outcomes = export(
+                    loaded, asked, chosen_runtimes, out, options,
+                    retrain=retrain, force=force, progress=reporter, say=reporter.say,
+                )  # fmt: skip
         if note is not None:
             recall.remember(note, outcomes)
     _print(outcomes, as_json=as_json)
