@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ from exporter.outcome import Outcome
 from exporter.prepare import FloatModel, Prepared, prepare, request_digest
 from exporter.runtimes.base import Runtime
 from exporter.subjects.base import Progress, Subject
+from exporter.train_first import train_first
+from exporter.training import processes
 from exporter.write import toolchain
 
 
@@ -45,8 +47,13 @@ def export(
 
     A combination that fails is reported and does not stop the others. Raises UserError before any work when something
     asked for does not exist.
+
+    Of several processes all train, and the main one exports; what it gives is the outcome, the others give none. There a
+    training that fails does stop the others (see train_first).
     """
-    _require_writable(out)
+    together = processes.current()
+    if together.main:
+        _require_writable(out)
     parsed = [operator_registry.parse(name) for name in dict.fromkeys(("identity", *asked))]
     outcomes: list[Outcome] = []
     refused = {
@@ -58,9 +65,19 @@ def export(
     }
     for (subject_name, runtime_name, name), refusal in refused.items():
         say(f"{subject_name}: {name} on {runtime_name} cannot be: {refusal}")
-    for subject in subjects:
+
+    def loaded(subject: Subject) -> Prepared:
         say(f"{subject.name}: loading model and data")
-        prepared = prepare(subject, retrain=retrain, progress=progress, say=say)
+        return prepare(subject, retrain=retrain, progress=progress, say=say)
+
+    ready: list[Prepared] = []
+    if together.count > 1:
+        say(f"training in {together.count} processes, this one on {together.device}")
+        ready = train_first([(subject, _possible(subject, parsed, runtimes, refused)) for subject in subjects], loaded)
+    if not together.main:
+        return []
+    for number, subject in enumerate(subjects):
+        prepared = ready[number] if ready else loaded(subject)
         for runtime in runtimes:
             reference: Reference | None = None
             for draft, operators in parsed:
@@ -76,6 +93,20 @@ def export(
                 if draft.asked == "identity" and outcome.digest is not None:
                     reference = _reference(path)
     return outcomes
+
+
+def _possible(
+    subject: Subject,
+    parsed: Sequence[tuple[Draft, list[Operator]]],
+    runtimes: Sequence[Runtime],
+    refused: Container[tuple[str, str, str]],
+) -> list[list[Operator]]:
+    """The operators of every combination that some runtime does not refuse."""
+    return [
+        operators
+        for draft, operators in parsed
+        if any((subject.name, runtime.name, draft.asked) not in refused for runtime in runtimes)
+    ]
 
 
 def _require_writable(out: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,8 +91,13 @@ def command(
     from exporter.partition.division import CutRequest
     from exporter.partition.search import Pair
     from exporter.runtimes.base import CALIBRATION_METHODS
+    from exporter.training import processes
 
-    reporter = Reporter(quiet=quiet)
+    together = processes.current()
+    if not together.main:
+        # what became of it is the main process's to say; an error of this one is still said on stderr
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    reporter = Reporter(quiet=quiet or not together.main)
     asked = _names(operators, operator_registry.STUDY, "--op", (*operator_registry.NAMES, *operator_registry.ALIASES))
     for name in asked:
         operator_registry.parse(name)
@@ -106,8 +113,11 @@ def command(
     names = _names(subjects, built_in, "--subject", (*built_in, *study))
     names = list(dict.fromkeys(each for name in names for each in (study if name == "study" else (name,))))
     chosen_runtimes = [runtime_registry.get(name) for name in _names(runtimes, runtime_registry.names(), "--runtime")]
+    if jobs > 1 and together.count > 1:
+        raise click.UsageError(f"-j {jobs} and {together.count} launched processes: leave -j out, or the launcher")
     note = recall.key(names, {"data": data}, asked, chosen_runtimes, out, options, weights=weights, student=student)
-    outcomes = None if note is None or retrain or force else recall.recall(note)
+    # all processes must come to the trainings, so none is let off by a note that another did not see
+    outcomes = None if note is None or retrain or force or together.count > 1 else recall.recall(note)
     if outcomes is None:
         with stopping_raises():
             if jobs > 1 and len(names) * len(chosen_runtimes) > 1:
@@ -121,6 +131,8 @@ def command(
                     loaded, asked, chosen_runtimes, out, options,
                     retrain=retrain, force=force, progress=reporter, say=reporter.say,
                 )  # fmt: skip
+        if not together.main:
+            return
         if note is not None:
             recall.remember(note, outcomes)
     _print(outcomes, as_json=as_json)

@@ -15,6 +15,7 @@ from exporter.fetch import Download, fetch
 from exporter.subjects import fashion_data
 from exporter.subjects.base import Progress
 from exporter.subjects.efficientnet_lite import EfficientNetLite, rename_published
+from exporter.training import processes
 from exporter.training.distill import hinton_loss, soft_answers
 from exporter.training.evaluate import right_of
 from exporter.training.loop import StepLoss
@@ -90,7 +91,8 @@ def start_from_seed(network: Callable[[], nn.Module], seed: int) -> Start:
 
 def _examples(progress: Progress | None) -> tuple[int, StepLoss]:
     def loss(model: nn.Module, rows: Rows, rng: np.random.Generator) -> Tensor:
-        return functional.cross_entropy(model(*train_batch(rows, rng)).float(), _labels()[rows])
+        image, right = processes.current().mine(*train_batch(rows, rng), _labels()[rows])
+        return functional.cross_entropy(model(image).float(), right)
 
     return len(fashion_data.split("train")), loss
 
@@ -130,7 +132,8 @@ def student_plan(
         soft = soft_answers(teacher, train, INPUTS, f"{name} teacher's answers", progress)
 
         def loss(model: nn.Module, rows: Rows, rng: np.random.Generator) -> Tensor:
-            return hinton_loss(model(*train_batch(rows, rng)), soft[rows], _labels()[rows], temperature, alpha)
+            image, answers, right = processes.current().mine(*train_batch(rows, rng), soft[rows], _labels()[rows])
+            return hinton_loss(model(image), answers, right, temperature, alpha)
 
         return len(train), loss
 

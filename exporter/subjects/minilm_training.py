@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,7 @@ from exporter.subjects import minilm_sources
 from exporter.subjects.base import Progress, Split, SplitName
 from exporter.subjects.minilm import Config, MiniLM, rename_published
 from exporter.subjects.minilm_tokens import LENGTH, PREPROCESSING, preprocess
+from exporter.training import processes
 from exporter.training.distill import hidden_loss, hinton_loss, soft_answers
 from exporter.training.evaluate import right_of
 from exporter.training.loop import StepLoss
@@ -83,7 +85,8 @@ class TextClassifier:
             labels = torch.from_numpy(self.split("train").labels)
 
             def loss(model: nn.Module, rows: Rows, rng: np.random.Generator) -> Tensor:
-                return functional.cross_entropy(model(*self.train_batch(rows, rng)).float(), labels[rows])
+                ids, mask, right = processes.current().mine(*self.train_batch(rows, rng), labels[rows])
+                return functional.cross_entropy(model(ids, mask).float(), right)
 
             return len(labels), loss
 
@@ -131,25 +134,29 @@ class TextClassifier:
         labels = torch.from_numpy(self.split("train").labels)
         temperature, alpha = float(recipe.extra["temperature"]), float(recipe.extra["alpha"])
         hidden = float(recipe.extra.get("hidden", 0.0))
+        mine = processes.current().mine
         if not hidden:
 
             def answers(model: nn.Module, rows: Rows, rng: np.random.Generator) -> Tensor:
-                return hinton_loss(model(*self.train_batch(rows, rng)), soft[rows], labels[rows], temperature, alpha)
+                ids, mask, said, right = mine(*self.train_batch(rows, rng), soft[rows], labels[rows])
+                return hinton_loss(model(ids, mask), said, right, temperature, alpha)
 
             return answers
         match = list(recipe.extra["match"])
+        # elsewhere than on a CPU a copy, as the teacher itself stays where it is
+        taught_by = teacher if processes.current().device == "cpu" else processes.current().placed(copy.deepcopy(teacher))
 
         def answers_and_layers(model: nn.Module, rows: Rows, rng: np.random.Generator) -> Tensor:
             assert isinstance(model, MiniLM)
-            assert isinstance(teacher, MiniLM)
-            ids, mask = self.train_batch(rows, rng)
+            assert isinstance(taught_by, MiniLM)
+            ids, mask, said, right = mine(*self.train_batch(rows, rng), soft[rows], labels[rows])
             present = mask.float()
             with torch.no_grad():
-                like = teacher.eval().layer_outputs(ids, present)
+                like = taught_by.eval().layer_outputs(ids, present)
             made = model.layer_outputs(ids, present)
             logits = model.classify(made[-1], present)
             near = hidden_loss(made, [like[layer] for layer in match], present)
-            return hinton_loss(logits, soft[rows], labels[rows], temperature, alpha) + hidden * near
+            return hinton_loss(logits, said, right, temperature, alpha) + hidden * near
 
         return answers_and_layers
 

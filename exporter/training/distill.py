@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from exporter.fetch import cache_root
 from exporter.subjects.base import Progress, Split, Weights
+from exporter.training import processes
 from exporter.training.evaluate import logits_of
 from exporter.training.obtain import Plan, obtain
 from exporter.training.weights import read_metadata, state_digest
@@ -60,7 +61,14 @@ def hidden_loss(student: Sequence[Tensor], teacher: Sequence[Tensor], present: T
 
 
 def soft_answers(teacher: nn.Module, split: Split, inputs: tuple[str, ...], what: str, progress: Progress | None) -> Tensor:
-    """The teacher's logits for every example, float32 [n, classes]; kept in the cache, so a resumed run has them."""
+    """The teacher's logits for every example, float32 [n, classes]; kept in the cache, so a resumed run has them.
+
+    The main process asks the teacher, and all have its answers.
+    """
+    return processes.current().from_main(lambda: _soft_answers(teacher, split, inputs, what, progress))
+
+
+def _soft_answers(teacher: nn.Module, split: Split, inputs: tuple[str, ...], what: str, progress: Progress | None) -> Tensor:
     key = hashlib.sha256(f"{state_digest(teacher)} {split.digest()}".encode()).hexdigest()
     path = cache_root() / "answers" / f"{key}.safetensors"
     # a damaged file is as good as none
@@ -69,6 +77,7 @@ def soft_answers(teacher: nn.Module, split: Split, inputs: tuple[str, ...], what
         return kept
     # faster by half for convolutions on a CPU, and no difference to anything else
     laid_out = copy.deepcopy(teacher).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    processes.current().placed(laid_out)
     logits = torch.from_numpy(logits_of(laid_out, split, inputs, progress=progress, what=what))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")

@@ -21,12 +21,13 @@ def logits_of(
 ) -> npt.NDArray[np.float32]:
     """The model's first output over the split, float32 [n, classes]. `inputs` is the signature's order."""
     model.eval()
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     parts = []
     with torch.inference_mode():
         for start in range(0, len(split), batch):
             arrays = split.batch(start, min(start + batch, len(split)))
-            output = model(*(torch.from_numpy(np.ascontiguousarray(arrays[name])) for name in inputs))
-            parts.append((output[0] if isinstance(output, tuple) else output).float().numpy())
+            output = model(*(torch.from_numpy(np.ascontiguousarray(arrays[name])).to(device) for name in inputs))
+            parts.append((output[0] if isinstance(output, tuple) else output).float().cpu().numpy())
             if progress is not None:
                 progress(what, min(start + batch, len(split)), len(split))
     return np.concatenate(parts).astype(np.float32)

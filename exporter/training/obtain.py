@@ -13,6 +13,7 @@ from torch import nn
 from edgedeploy.errors import UserError
 from exporter.fetch import cache_root, sha256_of
 from exporter.subjects.base import Progress, Weights
+from exporter.training import processes
 from exporter.training.loop import CHECKPOINT, CHECKPOINT_INTERVAL_S, Run, StepLoss, train
 from exporter.training.recipe import Recipe, run_key
 from exporter.training.weights import SHIPPED_FOLDER, load_weights, read_metadata, save_weights, state_digest
@@ -71,8 +72,13 @@ def obtain(
 ) -> Weights:
     """The trained model. `retrain` passes over shipped and finished weights, but goes on with an interrupted run.
 
+    Several processes come here together, train together, and read what the main one has written.
     Raises UserError where shipped weights are not what their digest says, or the cache cannot be written.
     """
+    together = processes.current()
+    if progress is not None and not together.main:
+        # not None: who is told nothing does the same work as who is told
+        progress = _tell_nobody
     if not retrain and plan.shipped is not None:
         if not plan.shipped.path.is_file() or sha256_of(plan.shipped.path) != plan.shipped.sha256:
             raise UserError(
@@ -83,7 +89,13 @@ def obtain(
     key = plan.key()
     folder = cache_root() / "training" / key
     finished = folder / MODEL_FILE
-    if finished.is_file() and not retrain:
+    of_main, there = together.from_main(lambda: (key, finished.is_file() and not retrain))
+    if of_main != key:
+        raise UserError(
+            f"{plan.what}: process {together.rank} has other data, starting weights or code than the main process; all "
+            "need the same, and what makes them (a subject's own file) must make the same in each"
+        )
+    if there:
         return _load(plan, finished, "cache", progress)
     try:
         _train(plan, key, folder, progress, checkpoint_interval_s)
@@ -92,7 +104,13 @@ def obtain(
     return _load(plan, finished, "trained now", progress)
 
 
+def _tell_nobody(what: str, done: int, total: int, note: str = "") -> None:
+    pass
+
+
 def _load(plan: Plan, path: Path, origin: str, progress: Progress | None) -> Weights:
+    if not path.is_file() and not processes.current().main:
+        raise UserError(f"{path} is not there, though the main process has it; all need the same EDGEDEPLOY_CACHE")
     metadata = read_metadata(path)
     model = plan.skeleton(progress) if plan.rebuild is None else plan.rebuild(metadata)
     load_weights(model, path)
@@ -104,6 +122,13 @@ def _train(plan: Plan, key: str, folder: Path, progress: Progress | None, checkp
     plan.start(model, progress)
     examples, loss = plan.examples(progress)
     train(model, Run(plan.what, key, plan.recipe, examples, loss), folder, progress, checkpoint_interval_s)
+    together = processes.current()
+    if together.main:
+        _keep(plan, key, folder, model, together.count)
+    together.wait()
+
+
+def _keep(plan: Plan, key: str, folder: Path, model: nn.Module, made_by: int) -> None:
     # what is judged, used and shipped is the rounded model, so it is judged as it is read back
     draft = folder / f"draft-{MODEL_FILE}"
     save_weights(model, draft, {})
@@ -116,6 +141,7 @@ def _train(plan: Plan, key: str, folder: Path, progress: Progress | None, checkp
         "validation_accuracy": plan.validate(model),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        **({"processes": made_by} if made_by > 1 else {}),
         **(plan.remarks() if plan.remarks is not None else {}),
     }
     save_weights(model, folder / MODEL_FILE, metadata)

@@ -18,7 +18,7 @@ from torch import nn
 from edgedeploy.errors import InternalError, UserError
 from exporter.fetch import cache_root
 from exporter.subjects.base import Progress, Subject, Weights
-from exporter.training import prune_importance
+from exporter.training import processes, prune_importance
 from exporter.training.obtain import Plan, Shipped, obtain
 from exporter.training.prune_groups import Inputs, answers_alike, find_groups, record_of
 from exporter.training.prune_importance import Batch, Importance
@@ -145,7 +145,7 @@ def pruned_plan(
 
     changed = Changed(
         what="pruned",
-        skeleton=lambda progress: cut_by(record(progress)),
+        skeleton=lambda progress: cut_by(processes.current().from_main(lambda: record(progress))),
         inputs={"original": state_digest(original)},
         teacher=original,
         rebuild=rebuild,

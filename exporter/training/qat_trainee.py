@@ -123,6 +123,8 @@ class Trainee(nn.Module):
         """Make the module's tensors those of the graph, again: a change of memory layout may have exchanged buffers."""
         graph = self.graph_module
         assert graph is not None
+        # what the graph alone has, flags and constants, goes where the module went
+        graph.to(self.step.device)
         modules = dict(graph.named_modules())
         for kind, tensors in (("_parameters", self.model.named_parameters), ("_buffers", self.model.named_buffers)):
             for name, tensor in tensors():

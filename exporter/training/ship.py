@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edgedeploy.metrics import accuracy, paired_drop
 from exporter.fetch import sha256_of
 from exporter.subjects.base import Progress, SplitName, Subject, Weights
+from exporter.training import processes
 from exporter.training.evaluate import right_of
 from exporter.training.obtain import Plan, obtain
 from exporter.training.prune import pruned_plan
@@ -31,13 +32,15 @@ def ship(module: ModuleType, which: tuple[str, ...], *, retrain: bool, progress:
     module: a subject's module, with SUBJECT, teacher_plan() and student_plan(teacher). which: "teacher", "student",
     "pruned", "qat". A student is always taught by the teacher that the same module describes, and that one is what is
     pruned, and trained quantisation-aware. What is said of "qat" is of the model as training simulates it in int8.
-    Returns the report's lines. The evaluation set is looked at here only, after everything has been chosen.
+    Returns the report's lines. Of several processes, which train together, only the main one writes and reports. The
+    evaluation set is looked at here only, after everything has been chosen.
     """
     subject: Subject = module.SUBJECT
     # a teacher that is only needed for the others is the one that ships
     plan = replace(module.teacher_plan(), shipped=None) if "teacher" in which else module.teacher_plan()
+    main = processes.current().main
     teacher = obtain(plan, retrain and "teacher" in which, progress)
-    lines, right = _written(subject, "teacher", teacher, progress) if "teacher" in which else ([], None)
+    lines, right = _written(subject, "teacher", teacher, progress) if "teacher" in which and main else ([], None)
     plans: dict[str, Callable[[], Plan]] = {
         "student": lambda: replace(module.student_plan(teacher.model), shipped=None),
         "pruned": lambda: _pruned_plan(subject, teacher),
@@ -45,6 +48,8 @@ def ship(module: ModuleType, which: tuple[str, ...], *, retrain: bool, progress:
     }
     for name in [name for name in plans if name in which]:
         made = obtain(plans[name](), retrain, progress)
+        if not main:
+            continue
         more, made_right = _written(subject, name, made, progress)
         lines += more
         if right is None:

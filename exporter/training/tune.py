@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from edgedeploy.errors import UserError
 from exporter.subjects.base import Progress, Subject, TrainBatch
+from exporter.training import processes
 from exporter.training.distill import hinton_loss, soft_answers
 from exporter.training.evaluate import right_of
 from exporter.training.loop import StepLoss
@@ -115,10 +116,12 @@ def tune_plan(subject: Subject, changed: Changed, recipe: Recipe, shipped: Shipp
             soft = soft_answers(changed.teacher, train, input_names(subject), f"{what}: the teacher's answers", progress)
 
         def loss(model: nn.Module, rows: Rows, rng: np.random.Generator) -> Tensor:
-            logits = _logits(model(*_laid_out(feed(rows, rng))))
+            *given, right = processes.current().mine(*feed(rows, rng), labels[rows])
+            logits = _logits(model(*_laid_out(given)))
             if soft is None:
-                return functional.cross_entropy(logits.float(), labels[rows])
-            return hinton_loss(logits, soft[rows], labels[rows], temperature, alpha)
+                return functional.cross_entropy(logits.float(), right)
+            (said,) = processes.current().mine(soft[rows])
+            return hinton_loss(logits, said, right, temperature, alpha)
 
         return len(train), loss
 
@@ -158,19 +161,20 @@ def _logits(output: Any) -> Tensor:
     return found
 
 
-def _laid_out(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _laid_out(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
 
 
 def _say_how_long(what: str, model: nn.Module, loss: StepLoss, recipe: Recipe, examples: int, progress: Progress) -> None:
     """Say before the training how long it will take, from a few steps of a copy that is thrown away."""
-    copied = copy.deepcopy(model).train()
+    together = processes.current()
+    copied = together.placed(copy.deepcopy(model)).train()
     steps = recipe.steps(examples)
     started = 0.0
     for step in range(_TIMED + 1):
         if step == 1:
             started = time.monotonic()  # the first one allocates
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+        with together.autocast(recipe.precision == "bfloat16"):
             loss(copied, recipe.rows(examples, step), np.random.default_rng(step)).backward()  # type: ignore[no-untyped-call]
     minutes = round((time.monotonic() - started) / _TIMED * steps / 60)
     long = f"about {minutes} minutes" if minutes > 1 else "about a minute" if minutes else "under a minute"
