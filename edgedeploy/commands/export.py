@@ -121,7 +121,9 @@ def command(
     if outcomes is None:
         with stopping_raises():
             if jobs > 1 and len(names) * len(chosen_runtimes) > 1:
-                pairs = [(name, runtime.name) for name in names for runtime in chosen_runtimes]
+                each = [runtime.name for runtime in chosen_runtimes]
+                # what is trained anew is trained once, so all runtimes of a subject are one job then
+                pairs = [(name, runtime) for name in names for runtime in ([",".join(each)] if retrain else each)]
                 outcomes = _side_by_side(pairs, jobs, memory_gb, reporter, quiet=quiet)
             else:
                 from exporter.export import export

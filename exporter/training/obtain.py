@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from edgedeploy.errors import UserError
 from exporter.fetch import cache_root, sha256_of
 from exporter.subjects.base import Progress, Weights
 from exporter.training import processes
+from exporter.training.lock import one_at_a_time
 from exporter.training.loop import CHECKPOINT, CHECKPOINT_INTERVAL_S, Run, StepLoss, train
 from exporter.training.recipe import Recipe, run_key
 from exporter.training.weights import SHIPPED_FOLDER, load_weights, read_metadata, save_weights, state_digest
@@ -88,6 +90,17 @@ def obtain(
         return _load(plan, plan.shipped.path, "shipped", progress)
     key = plan.key()
     folder = cache_root() / "training" / key
+    try:
+        with one_at_a_time(folder, plan.what, progress) if together.main else nullcontext(False) as waited:
+            return _found_or_trained(plan, key, folder, retrain and not waited, progress, checkpoint_interval_s)
+    except OSError as error:
+        raise UserError(f"cannot keep the training run in {folder}: {error}. Set EDGEDEPLOY_CACHE.") from error
+
+
+def _found_or_trained(
+    plan: Plan, key: str, folder: Path, retrain: bool, progress: Progress | None, checkpoint_interval_s: float
+) -> Weights:
+    together = processes.current()
     finished = folder / MODEL_FILE
     of_main, there = together.from_main(lambda: (key, finished.is_file() and not retrain))
     if of_main != key:
@@ -97,10 +110,7 @@ def obtain(
         )
     if there:
         return _load(plan, finished, "cache", progress)
-    try:
-        _train(plan, key, folder, progress, checkpoint_interval_s)
-    except OSError as error:
-        raise UserError(f"cannot keep the training run in {folder}: {error}. Set EDGEDEPLOY_CACHE.") from error
+    _train(plan, key, folder, progress, checkpoint_interval_s)
     return _load(plan, finished, "trained now", progress)
 
 

@@ -175,3 +175,15 @@ def test_frozen_parameters_do_not_change_and_the_rest_does(cache: Path) -> None:
     after = obtain(tiny_run.plan()).model.state_dict()
     same = {name for name in before if torch.equal(before[name], after[name])}
     assert same == {"frozen.weight", "frozen.bias"}
+
+
+def test_several_processes_that_want_the_same_train_it_once(tmp_path: Path) -> None:
+    """As the runtimes of one subject do under `export -j`."""
+    running = [
+        subprocess.Popen(command(0.02), cwd=ROOT, env=environment(tmp_path), stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=120)[0].splitlines() for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert len({lines[-1].rpartition(" ")[2] for lines in said}) == 1
+    assert sorted(lines[-1].rpartition(" ")[0] for lines in said) == ["cache", "cache", "trained now"]
