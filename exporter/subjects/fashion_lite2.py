@@ -21,8 +21,12 @@ STUDENT_STAGES = 4
 STUDENT_RECIPE = Recipe(
     epochs=3, batch=128, lr=2e-3, extra={"flip": True, "temperature": 4.0, "alpha": 0.7, "stages": STUDENT_STAGES}
 )
-TEACHER_SHIPPED: Shipped | None = None
-STUDENT_SHIPPED: Shipped | None = None
+TEACHER_SHIPPED: Shipped | None = Shipped(
+    "fashion-lite2-teacher.safetensors", "b8b22a96b3d95af5232e14a13181718573b4fab29e3713f8ec7c240f2df2a93c"
+)
+STUDENT_SHIPPED: Shipped | None = Shipped(
+    "fashion-lite2-student.safetensors", "403085928340f33074d7cd41a2f1388eba1df6a44badb74cb7292051bce8feb6"
+)
 
 
 def teacher_plan(recipe: Recipe = TEACHER_RECIPE, shipped: Shipped | None = TEACHER_SHIPPED) -> Plan:
