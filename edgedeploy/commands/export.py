@@ -26,9 +26,10 @@ class SomeFailed(EdgedeployError):
                    "identity is always there too.")  # fmt: skip
 @click.option("--subject", "subjects", default="fashion-lite0", show_default=True, metavar="NAME[,NAME…]",
               help="A built-in subject, all of them, one of the study's four or study for all of those, a zoo's model "
-                   "(timm:resnet18, torchvision:…, hf:…), FILE.py:ATTRIBUTE, or FILE.pt2 (with --data).")  # fmt: skip
+                   "(timm:resnet18, torchvision:…, hf:…), FILE.py:ATTRIBUTE, or with --data a file .pt2, .onnx, "
+                   ".tflite or .pte.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path),
-              help="The sets of a .pt2 subject or a zoo's model: an .npz, or a folder of images.")  # fmt: skip
+              help="The sets of a model file (an .npz), or of a zoo's model (that, or a folder of images).")  # fmt: skip
 @click.option("--weights", metavar="WHICH",
               help="Of a zoo's or the study's model: pretrained (default), random (latency alone), or a file.")  # fmt: skip
 @click.option("--student", metavar="MODEL", help="Of a zoo's model: the zoo's model that is its student.")
@@ -76,6 +77,7 @@ def command(
       edgedeploy export --op all --subject all --runtime all -j 2
       edgedeploy export --op sptq --subject examples/my_model.py:subject
       edgedeploy export --op sptq --subject my_model.pt2 --data my_data.npz
+      edgedeploy export --op sptq,partition --subject my_model.onnx --data my_data.npz
       edgedeploy export --op dsptq --subject study --weights random
     """
     from edgedeploy import isa
@@ -84,6 +86,7 @@ def command(
     from exporter import recall
     from exporter import runtimes as runtime_registry
     from exporter import subjects as subject_registry
+    from exporter.given import runtime_of
     from exporter.options import Options
     from exporter.partition.division import CutRequest
     from exporter.partition.search import Pair
@@ -112,7 +115,10 @@ def command(
     outcomes = None if note is None or retrain or force else recall.recall(note)
     if outcomes is None:
         if jobs > 1 and len(names) * len(chosen_runtimes) > 1:
-            pairs = [(name, runtime.name) for name in names for runtime in chosen_runtimes]
+            pairs = [
+                (name, runtime.name) for name in names for runtime in chosen_runtimes
+                if runtimes != "all" or runtime_of(name) in (None, runtime.name)
+            ]  # fmt: skip
             outcomes = _side_by_side(pairs, jobs, memory_gb, reporter, quiet=quiet)
         else:
             from exporter.export import export
@@ -120,7 +126,7 @@ def command(
             loaded = [subject_registry.load(name, data, weights=weights, student=student) for name in names]
             outcomes = export(
                 loaded, asked, chosen_runtimes, out, options,
-                retrain=retrain, force=force, progress=reporter, say=reporter.say,
+                retrain=retrain, force=force, own_runtime=runtimes == "all", progress=reporter, say=reporter.say,
             )  # fmt: skip
         if note is not None:
             recall.remember(note, outcomes)
