@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from exporter.given import rules
 from exporter.operators.base import Draft, Operator
 from exporter.runtimes.base import Runtime
 from exporter.subjects.base import Subject
@@ -14,6 +15,11 @@ def refusal(draft: Draft, operators: Sequence[Operator], subject: Subject, runti
 
     Cheap: no weights are loaded and nothing is lowered.
     """
+    given = subject.given
+    if given is not None:
+        final = rules.refusal(given.form, given.runtime, given.small, draft, operators, runtime.name)
+        if final is not None:
+            return final
     for operator in operators:
         # only operators that change the float model ask something of the subject
         refuses = getattr(operator, "refuses", None)

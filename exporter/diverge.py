@@ -33,6 +33,8 @@ def first_divergence(
     The model is cut at a place, what is before it is lowered by itself and run beside torch; bisection over all valid
     cuts, so a difference is taken to last once it is there. Never raises for a model that cannot be cut: it says so.
     """
+    if work.given is not None:
+        return f"where they part is not known (a {work.given.form} file has no twin in torch)"
     try:
         graph = graphs.trace(work.model, work.signature, torch_example(work))
     except UserError as error:

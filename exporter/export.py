@@ -39,12 +39,14 @@ def export(
     *,
     retrain: bool = False,
     force: bool = False,
+    own_runtime: bool = False,
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Outcome]:
     """Export every combination; identity comes first and is added where it is not asked for, since a drop in accuracy
     and a speed-up are against it.
 
+    own_runtime: a file as given is exported to its own runtime alone, whatever the others are exported to.
     A combination that fails is reported and does not stop the others. Raises UserError before any work when something
     asked for does not exist.
 
@@ -59,7 +61,7 @@ def export(
     refused = {
         (subject.name, runtime.name, draft.asked): UserError(why)
         for subject in subjects
-        for runtime in runtimes
+        for runtime in _taken(subject, runtimes, own_runtime)
         for draft, operators in parsed
         if (why := capabilities.refusal(draft, operators, subject, runtime)) is not None
     }
@@ -78,7 +80,7 @@ def export(
         return []
     for number, subject in enumerate(subjects):
         prepared = ready[number] if ready else loaded(subject)
-        for runtime in runtimes:
+        for runtime in _taken(subject, runtimes, own_runtime):
             reference: Reference | None = None
             for draft, operators in parsed:
                 path = bundle_path(out, subject.name, draft.asked, runtime)
@@ -107,6 +109,11 @@ def _possible(
         for draft, operators in parsed
         if any((subject.name, runtime.name, draft.asked) not in refused for runtime in runtimes)
     ]
+
+
+def _taken(subject: Subject, runtimes: Sequence[Runtime], own_runtime: bool) -> list[Runtime]:
+    given = subject.given if own_runtime else None
+    return [runtime for runtime in runtimes if given is None or runtime.name == given.runtime]
 
 
 def _require_writable(out: Path) -> None:

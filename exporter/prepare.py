@@ -38,8 +38,9 @@ class FloatModel:
         self._prepared = prepared
         self._divisions: dict[tuple[CutRequest, bool], Division] = {}
         self._lowered: dict[tuple[str, ...], tuple[Lowered, ...]] = {}
-        self.parameters = parameter_count(weights.model)
-        self.macs = macs.count(weights.model, prepared.example)
+        given = prepared.subject.given
+        self.parameters = given.parameters if given is not None else parameter_count(weights.model)
+        self.macs = given.macs if given is not None else macs.count(weights.model, prepared.example)
 
     @cached_property
     def evaluation(self) -> verify.Outputs:
@@ -55,10 +56,14 @@ class FloatModel:
         """The model cut as asked, once for all runtimes. Raises UserError where it cannot be, or not there."""
         if (request, quantised) not in self._divisions:
             prepared = self._prepared
-            self._divisions[request, quantised] = divide(
-                self.weights.model, prepared.subject.signature, prepared.example, request,
-                quantised=quantised, say=prepared.say,
-            )  # fmt: skip
+            given, signature = prepared.subject.given, prepared.subject.signature
+            if given is not None:
+                from exporter.given.onnx_cut import divide_file
+
+                made = divide_file(given, signature, request, quantised=quantised, say=prepared.say)
+            else:
+                made = divide(self.weights.model, signature, prepared.example, request, quantised=quantised, say=prepared.say)
+            self._divisions[request, quantised] = made
         return self._divisions[request, quantised]
 
     def lowered_once(self, key: tuple[str, ...], lower: Callable[[Path], tuple[Lowered, ...]]) -> tuple[Lowered, ...]:

@@ -52,7 +52,10 @@ def prove(
     label = f"{subject.name} {draft.asked} on {runtime.name}: evaluating"
     outputs = verify.run_one_by_one(chain, evaluation, label, prepared.progress)
     golden = min(GOLDEN_CASES, len(evaluation))
+    given = subject.given
     against = f"the float model {made.weights.digest[:12]} in torch"
+    if given is not None:
+        against = f"the given {given.form} file {made.weights.digest[:12]} on {runtime.name}"
     parity = verify.parity(made.evaluation, outputs, prepared.primary, golden, against)
     right = points = None
     if subject.signature.metric == "top1":

@@ -19,6 +19,7 @@ from typing import Any
 from edgedeploy import bundle
 from edgedeploy.errors import UserError
 from exporter.fetch import cache_root
+from exporter.given import COMPANIONS, runtime_of
 from exporter.options import Options
 from exporter.outcome import Outcome
 from exporter.runtimes.base import Runtime
@@ -39,7 +40,9 @@ def key(
     data = files.get("data")
     if any(_may_change(name, weights, student) for name in subjects) or (data is not None and data.is_dir()):
         return None
-    programs = {name: Path(name) for name in subjects if name.endswith((".pt2", ".onnx", ".tflite", ".pte"))}
+    programs = {name: Path(name) for name in subjects if name.endswith(".pt2") or runtime_of(name) is not None}
+    # weights that may lie beside an .onnx
+    programs |= {name + end: Path(name + end) for name in programs for end in COMPANIONS if Path(name + end).is_file()}
     packages = sorted({package for runtime in runtimes for package in runtime.packages})
     try:
         content = {

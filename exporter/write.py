@@ -45,16 +45,21 @@ def write(
         )  # fmt: skip
     contents.write_golden(directory, prepared, made.evaluation, proof.outputs, proof.golden)
     contents.write_eval(directory, prepared, proof.outputs, proof.right)
-    atol, rtol = claims.tolerance(draft.precision, {name: array[: proof.golden] for name, array in proof.outputs.items()})
+    precision = draft.precision
+    if subject.given is not None and subject.given.small and precision == "fp32":
+        precision = "as-given"
+    atol, rtol = claims.tolerance(precision, {name: array[: proof.golden] for name, array in proof.outputs.items()})
     versions = toolchain(runtime)
     other = made.weights.digest != prepared.original.weights.digest
     training = {"training": made.weights.recipe} if made.weights.recipe else {}
+    if subject.given is not None:
+        training = {"given": {"form": subject.given.form, "changes": list(subject.given.changes)}}
     right = proof.right
     compared = reference is not None and reference.right is not None and right is not None
     manifest = Manifest(
         subject=subject.name, signature=subject.signature,
         recipe=Recipe(
-            asked=draft.asked, transforms=draft.transforms, precision=draft.precision,
+            asked=draft.asked, transforms=draft.transforms, precision=precision,
             cut=lowered.division.name if lowered.division is not None else None,
             parameters={**lowered.parameters, **training},
         ),

@@ -28,9 +28,10 @@ class SomeFailed(EdgedeployError):
                    "identity is always there too.")  # fmt: skip
 @click.option("--subject", "subjects", default="fashion-lite0", show_default=True, metavar="NAME[,NAME…]",
               help="A built-in subject, all of them, one of the study's four or study for all of those, a zoo's model "
-                   "(timm:resnet18, torchvision:…, hf:…), FILE.py:ATTRIBUTE, or FILE.pt2 (with --data).")  # fmt: skip
+                   "(timm:resnet18, torchvision:…, hf:…), FILE.py:ATTRIBUTE, or with --data a file .pt2, .onnx, "
+                   ".tflite or .pte.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path),
-              help="The sets of a .pt2 subject or a zoo's model: an .npz, or a folder of images.")  # fmt: skip
+              help="The sets of a model file (an .npz), or of a zoo's model (that, or a folder of images).")  # fmt: skip
 @click.option("--weights", metavar="WHICH",
               help="Of a zoo's or the study's model: pretrained (default), random (latency alone), or a file.")  # fmt: skip
 @click.option("--student", metavar="MODEL", help="Of a zoo's model: the zoo's model that is its student.")
@@ -78,6 +79,7 @@ def command(
       edgedeploy export --op all --subject all --runtime all -j 2
       edgedeploy export --op sptq --subject examples/my_model.py:subject
       edgedeploy export --op sptq --subject my_model.pt2 --data my_data.npz
+      edgedeploy export --op sptq,partition --subject my_model.onnx --data my_data.npz
       edgedeploy export --op dsptq --subject study --weights random
     """
     from edgedeploy import isa
@@ -121,9 +123,7 @@ def command(
     if outcomes is None:
         with stopping_raises():
             if jobs > 1 and len(names) * len(chosen_runtimes) > 1:
-                each = [runtime.name for runtime in chosen_runtimes]
-                # what is trained anew is trained once, so all runtimes of a subject are one job then
-                pairs = [(name, runtime) for name in names for runtime in ([",".join(each)] if retrain else each)]
+                pairs = _jobs(names, [runtime.name for runtime in chosen_runtimes], own=runtimes == "all", in_one=retrain)
                 outcomes = _side_by_side(pairs, jobs, memory_gb, reporter, quiet=quiet)
             else:
                 from exporter.export import export
@@ -131,7 +131,7 @@ def command(
                 loaded = [subject_registry.load(name, data, weights=weights, student=student) for name in names]
                 outcomes = export(
                     loaded, asked, chosen_runtimes, out, options,
-                    retrain=retrain, force=force, progress=reporter, say=reporter.say,
+                    retrain=retrain, force=force, own_runtime=runtimes == "all", progress=reporter, say=reporter.say,
                 )  # fmt: skip
         if not together.main:
             return
@@ -139,6 +139,21 @@ def command(
             recall.remember(note, outcomes)
     _print(outcomes, as_json=as_json)
     _raise_for(outcomes, quiet=quiet)
+
+
+def _jobs(names: list[str], runtimes: list[str], *, own: bool, in_one: bool) -> list[tuple[str, str]]:
+    """Pairs of a subject and its runtimes, each a job of its own.
+
+    own: a file as given goes to its own runtime alone. in_one: all runtimes of a subject in one job, as where it is trained
+    anew, once.
+    """
+    from exporter.given import runtime_of
+
+    pairs = []
+    for name in names:
+        taken = [each for each in runtimes if not own or runtime_of(name) in (None, each)]
+        pairs += [(name, each) for each in ([",".join(taken)] if in_one else taken)]
+    return pairs
 
 
 def _side_by_side(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
-import tempfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
+
+from exporter.backends import executorch_payload
 
 #: ExecuTorch's ScalarType numbers and XNNPACK's names of the types weights come in
 _SCALARS = {0: "uint8", 1: "int8", 5: "float16", 6: "float32"}
@@ -34,22 +33,8 @@ def stored(file: Path) -> dict[str, int]:
 
 def _in_payload(payload: bytes) -> dict[str, int]:
     """The same of one XNNPACK graph: its constants are the values with a buffer (0 means none)."""
-    # the format has no public reader: its schema is in the package, and flatc turns it into JSON
-    from executorch.backends.xnnpack.serialization import xnnpack_graph_serialize as xnnpack
-    from executorch.exir._serialize._flatbuffer import _flatc_decompile
-
-    header = xnnpack.XNNHeader.from_bytes(payload[: xnnpack.XNNHeader.EXPECTED_LENGTH])
-    graph = payload[header.flatbuffer_offset : header.flatbuffer_offset + header.flatbuffer_size]
-    with tempfile.TemporaryDirectory(prefix="edgedeploy-executorch-") as scratch:
-        schema, binary = Path(scratch) / "schema.fbs", Path(scratch) / "graph.bin"
-        schema.write_bytes(xnnpack._get_schema_bytes())
-        binary.write_bytes(graph)
-        _flatc_decompile(scratch, str(schema), str(binary), ["--raw-binary", "--defaults-json"])
-        values = json.loads((Path(scratch) / "graph.json").read_bytes())["xvalues"]
     counted: Counter[str] = Counter()
-    for value in values:
-        held: dict[str, Any] = value["xvalue_union"]
-        tensor = held.get("tensor_value", held)
+    for tensor in map(executorch_payload.tensor, executorch_payload.graph(payload)["xvalues"]):
         kind = _XNNPACK.get(str(tensor["datatype"]).removeprefix("xnn_datatype_"))
         if tensor["constant_buffer_idx"] > 0 and kind is not None:
             counted[kind] += math.prod(tensor["dims"])

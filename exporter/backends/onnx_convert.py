@@ -51,6 +51,7 @@ def convert(float_model: Path, work: Work, precision: Precision, scratch: Path, 
 
     prepared = scratch / "prepared.onnx"
     # batch norms are fused into convolutions by ORT's optimiser; a transformer keeps its plain MatMuls without it
+    float_model = onnx_rewrites.at_least(float_model, scratch)
     quant_pre_process(str(float_model), str(prepared), skip_optimization=work.family == "transformer")
     model = onnx.load(str(prepared))
     if precision == "int8-dynamic":

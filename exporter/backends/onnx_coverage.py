@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from edgedeploy.artifact import Coverage, HeavyOp
 from exporter.backends import counting
@@ -48,27 +49,37 @@ def of(optimised: Path, scratch: Path) -> Coverage:
     """The coverage of a model from its optimised form."""
     import onnx
 
-    model = onnx.load(str(optimised))
+    heavy = heavy_operators(onnx.load(str(optimised)), scratch)
+    return counting.coverage(METHOD, [op for _, op in heavy], partitions=1)
+
+
+def heavy_operators(model: Any, scratch: Path) -> list[tuple[int, HeavyOp]]:
+    """The heavy operators of the main graph, each with its place among the nodes. Runs it, with outputs added."""
     heavy_nodes = [node for node in model.graph.node if node.op_type in (*_CONVOLUTIONS, *_PRODUCTS)]
     shapes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
-    shapes |= _run_for_shapes(model, [name for node in heavy_nodes for name in (*node.input, *node.output)], scratch)
+    # by running it: the optimiser leaves its new tensors without a shape
+    found = run_on_zeros(model, [name for node in heavy_nodes for name in (*node.input, *node.output)], scratch)
+    shapes |= {name: list(array.shape) for name, array in found.items()}
     heavy = []
     for index, node in enumerate(model.graph.node):
         name = node.name or f"{node.op_type}_{index}"
         if node.op_type in _CONVOLUTIONS:
-            heavy.append(_convolution(node, name, shapes))
+            heavy.append((index, _convolution(node, name, shapes)))
         elif node.op_type in _PRODUCTS:
-            heavy.append(_product(node, name, shapes))
+            heavy.append((index, _product(node, name, shapes)))
         elif node.op_type in _UNKNOWN:
-            heavy.append(HeavyOp(name=name[:300], kind=node.op_type, macs=0, compute="unknown", fast=False))
-    return counting.coverage(METHOD, heavy, partitions=1)
+            unknown = HeavyOp(name=name[:300], kind=node.op_type, macs=0, compute="unknown", fast=False)
+            heavy.append((index, unknown))
+    return heavy
 
 
-def _run_for_shapes(model: Any, names: Sequence[str], scratch: Path) -> dict[str, list[int]]:
-    """Shapes of these tensors, by running the model on zeros: the optimiser leaves its new tensors without a shape."""
+def run_on_zeros(whole: Any, names: Sequence[str], scratch: Path) -> dict[str, npt.NDArray[Any]]:
+    """These tensors of a model that is fed zeros; those of its outputs too. The model itself is left as it is."""
     import onnx
     import onnxruntime
 
+    model = onnx.ModelProto()
+    model.CopyFrom(whole)
     there = {tensor.name for tensor in (*model.graph.initializer, *model.graph.output)}
     for name in dict.fromkeys(names):
         if name and name not in there:
@@ -87,7 +98,7 @@ def _run_for_shapes(model: Any, names: Sequence[str], scratch: Path) -> dict[str
         for info in model.graph.input
     }
     outputs = [output.name for output in session.get_outputs()]
-    return {name: list(array.shape) for name, array in zip(outputs, session.run(outputs, feeds), strict=True)}
+    return dict(zip(outputs, session.run(outputs, feeds), strict=True))
 
 
 def _convolution(node: Any, name: str, shapes: Mapping[str, list[int]]) -> HeavyOp:

@@ -9,6 +9,7 @@ aarch64      int8 x int8, what its dot product instructions take.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from edgedeploy.artifact import Coverage, Precision
 from exporter.backends import onnx_convert, onnx_coverage, onnx_quantise
 from exporter.backends.precisions import refusal
 from exporter.runtimes.base import CalibrationMethod, Work
-from exporter.runtimes.lowering import calibration_examples, converting
+from exporter.runtimes.lowering import Feeds, calibration_examples, converting
 from exporter.runtimes.quiet import quiet
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class OnnxCpu:
         with tempfile.TemporaryDirectory(prefix="edgedeploy-onnx-") as scratch:
             with converting("onnx", "prepare this model for int8"):
                 prepared = onnx_quantise.prepare(float_model, scheme, Path(scratch))
-            return onnx_quantise.calibrate(prepared, scheme, calibration_examples(work), Path(scratch), work.trained)
+            return onnx_quantise.calibrate(prepared, scheme, _feeds(work), Path(scratch), work.trained)
 
     def quantise(
         self, calibrated: onnx_quantise.Calibrated, work: Work, scheme: str, method: CalibrationMethod, destination: Path
@@ -88,6 +89,14 @@ class OnnxCpu:
             _session(model, 1, optimised)
             with quiet():
                 return onnx_coverage.of(optimised, Path(scratch))
+
+
+def _feeds(work: Work) -> Iterator[Feeds]:
+    """The calibration examples by the file's names of its inputs."""
+    if work.given is None:
+        return calibration_examples(work)
+    names = work.given.own_inputs
+    return (dict(zip(names, example.values(), strict=True)) for example in calibration_examples(work))
 
 
 def _session(model: Path, threads: int, optimised: Path | None = None) -> onnxruntime.InferenceSession:

@@ -74,7 +74,7 @@ def prepare(float_model: Path, scheme: str, scratch: Path) -> Any:
 
     prepared = scratch / "prepared.onnx"
     # for a transformer without ORT's optimiser: it fuses some linears and leaves others, we do all of them alike
-    quant_pre_process(str(float_model), str(prepared), skip_optimization=scheme == "linear")
+    quant_pre_process(str(onnx_rewrites.at_least(float_model, scratch)), str(prepared), skip_optimization=scheme == "linear")
     model = onnx.load(str(prepared))
     if scheme == "linear":
         onnx_rewrites.linears_to_gemm(model)

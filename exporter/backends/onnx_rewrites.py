@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from exporter.backends.rows import int8_rows
+
+#: from here on DequantizeLinear has an axis, and with it a scale per channel
+LEAST_OPSET = 13
+
+
+def at_least(float_model: Path, scratch: Path) -> Path:
+    """The file itself where its operator set has scales per channel, else its conversion to one that has, in `scratch`."""
+    import onnx
+
+    model = onnx.load(str(float_model))
+    if all(each.version >= LEAST_OPSET for each in model.opset_import if each.domain in ("", "ai.onnx")):
+        return float_model
+    newer = scratch / "newer.onnx"
+    onnx.save(onnx.version_converter.convert_version(model, LEAST_OPSET), str(newer))
+    return newer
 
 
 def linears_to_gemm(model: Any) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 from edgedeploy.artifact import Coverage, Port, Precision
 from exporter.backends import tflite_convert, tflite_coverage
 from exporter.backends.precisions import refusal
+from exporter.backends.tflite_ends import ends
 from exporter.calibration import Ranges
 from exporter.runtimes.base import CalibrationMethod, Work
 from exporter.runtimes.lowering import calibration_examples, converting, fed
@@ -80,7 +81,7 @@ class TfliteXnnpack:
                 experimental_preserve_all_tensors=True,
             )
             interpreter.allocate_tensors()
-            indices = _input_indices(interpreter)
+            indices = {name: details["index"] for name, details in ends(interpreter)[0].items()}
             tensors = tflite_coverage.float_activations(float_model)
         ranges = Ranges(work.trained)
         for feeds in fed(calibration_examples(work), inputs):
@@ -116,12 +117,6 @@ class TfliteXnnpack:
     def coverage(self, model: Path) -> Coverage:
         """As `TfliteBackend.coverage`."""
         return tflite_coverage.of(model, self.interpreter(model, 1))
-
-
-def _input_indices(interpreter: Interpreter) -> dict[str, int]:
-    """Tensor indices by signature name. The interpreter refuses to run while a signature runner is held."""
-    runner = interpreter.get_signature_runner()
-    return {name: details["index"] for name, details in runner.get_input_details().items()}
 
 
 def _quantise(calibrated: Calibrated, scheme: str, method: CalibrationMethod, destination: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -75,25 +76,42 @@ def divide(
     """
     graph = graphs.trace(model, signature, example)
     candidates = graphs.positions(graph)
+    measured = profile.operators_ms(graph, example)
+    named = functools.partial(search.named, graph, candidates)
+    position = decide(graph, candidates, measured, request, named, quantised=quantised)
+    pieces = graphs.cut(graph, position)
+    return described(graph, pieces, position, measured, request, len(candidates), quantised=quantised, say=say)
+
+
+def decide(
+    graph: search.Costed, candidates: Sequence[Position], measured: Sequence[float], request: CutRequest,
+    named: Callable[[str], Position], *, quantised: bool,
+) -> Position:  # fmt: skip
+    """The valid cut that is asked for. measured: milliseconds of each operator. Raises UserError where there is none."""
     if not candidates:
         raise UserError("this model has no place where it can be cut in two stages that both have work")
-    measured = profile.operators_ms(graph, example)
     if request.where == AUTO:
-        position = search.fastest(graph, candidates, measured, request.pair, quantised=quantised)
-    elif request.fraction is not None:
-        position = search.at_fraction(graph, candidates, request.fraction)
-    else:
-        position = search.named(graph, candidates, request.where)
+        return search.fastest(graph, candidates, measured, request.pair, quantised=quantised)
+    if request.fraction is not None:
+        return search.at_fraction(graph, candidates, request.fraction)
+    return named(request.where)
+
+
+def described(
+    graph: search.Costed, pieces: tuple[Piece, Piece], position: Position, measured: Sequence[float], request: CutRequest,
+    valid: int, *, quantised: bool, say: Callable[[str], None],
+) -> Division:  # fmt: skip
+    """The division with what the manifest says of it; `say` is told the predicted breakdown."""
     predicted = search.predict(graph, position, measured, request.pair, quantised=quantised)
     whole = search.uncut(graph, measured, request.pair)
     division = Division(
-        graphs.cut(graph, position),
+        pieces,
         position,
         {
             "asked": request.where,
             "after": position.after,
             "module": position.module,
-            "valid_cuts": len(candidates),
+            "valid_cuts": valid,
             "macs_share_first": round(position.macs_before / sum(graph.macs), 5),
             "pair": {
                 "first_speed": request.pair.first_speed, "second_speed": request.pair.second_speed,
@@ -101,7 +119,7 @@ def divide(
             },
         },
     )  # fmt: skip
-    say(_breakdown(division, predicted, whole, request.pair, len(candidates)))
+    say(_breakdown(division, predicted, whole, request.pair, valid))
     return division
 
 

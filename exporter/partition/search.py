@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from edgedeploy.errors import UserError
-from edgedeploy.signature import TensorSpec
+from edgedeploy.signature import Signature, TensorSpec
 from exporter.partition.graph import Graph, Position, module_paths
 
 #: a float tensor of fewer bytes than this crosses as it is: quantising it costs more than the bytes that it saves
@@ -61,6 +62,20 @@ class Prediction:
         }  # fmt: skip
 
 
+class Costed(Protocol):
+    """A graph as far as costs go. macs: of each operator, in the order that positions count in."""
+
+    @property
+    def signature(self) -> Signature:
+        """Of the whole model."""
+        ...
+
+    @property
+    def macs(self) -> tuple[int, ...]:
+        """Multiply-accumulates of each operator."""
+        ...
+
+
 def crossing_bytes(crossing: Sequence[TensorSpec], quantised: bool) -> int:
     """Bytes that cross; with `quantised`, large float tensors as int8."""
     return sum(spec.elements if quantised and worth_quantising(spec) else spec.nbytes for spec in crossing)
@@ -71,7 +86,7 @@ def worth_quantising(spec: TensorSpec) -> bool:
     return spec.dtype == "float32" and spec.nbytes >= WORTH_QUANTISING
 
 
-def predict(graph: Graph, position: Position, profile_ms: Sequence[float], pair: Pair, *, quantised: bool) -> Prediction:
+def predict(graph: Costed, position: Position, profile_ms: Sequence[float], pair: Pair, *, quantised: bool) -> Prediction:
     """The time of one inference cut at `position`. profile_ms: of each operator, on a device of speed 1."""
     nbytes = crossing_bytes(position.crossing, quantised)
     return Prediction(
@@ -83,7 +98,7 @@ def predict(graph: Graph, position: Position, profile_ms: Sequence[float], pair:
     )
 
 
-def uncut(graph: Graph, profile_ms: Sequence[float], pair: Pair) -> dict[str, Prediction]:
+def uncut(graph: Costed, profile_ms: Sequence[float], pair: Pair) -> dict[str, Prediction]:
     """What the same model takes whole, on either device; on the second one, inputs and result travel."""
     total = sum(profile_ms)
     sent = sum(spec.nbytes for spec in graph.signature.inputs)
@@ -95,7 +110,7 @@ def uncut(graph: Graph, profile_ms: Sequence[float], pair: Pair) -> dict[str, Pr
 
 
 def fastest(
-    graph: Graph, candidates: Sequence[Position], profile_ms: Sequence[float], pair: Pair, *, quantised: bool
+    graph: Costed, candidates: Sequence[Position], profile_ms: Sequence[float], pair: Pair, *, quantised: bool
 ) -> Position:
     """The valid cut of the least predicted time: every one is looked at. The earliest of several equal ones."""
     return min(candidates, key=lambda place: predict(graph, place, profile_ms, pair, quantised=quantised).total_ms)
@@ -123,7 +138,7 @@ def named(graph: Graph, candidates: Sequence[Position], name: str) -> Position:
     return place
 
 
-def at_fraction(graph: Graph, candidates: Sequence[Position], fraction: float) -> Position:
+def at_fraction(graph: Costed, candidates: Sequence[Position], fraction: float) -> Position:
     """The cut whose first stage has about this share of the MACs (0..1): of those that are nearly as close as the closest,
     the one where the fewest bytes cross."""
     total = sum(graph.macs)

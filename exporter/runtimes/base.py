@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edgedeploy import adapters
 from edgedeploy.artifact import Coverage, Port, Precision
 from edgedeploy.signature import Signature
+from exporter.given.file import GivenFile
 from exporter.subjects.base import Progress, Split
 from exporter.trained_ranges import TrainedRange
 
@@ -41,6 +42,12 @@ class Work:
     calibration: Split | None = None
     progress: Progress | None = None
     trained: tuple[TrainedRange, ...] = ()
+
+    @property
+    def given(self) -> GivenFile | None:
+        """The file that the model is, where it is one that was given: lowered in float, it is that file."""
+        found = getattr(self.model, "given_file", None)
+        return found if isinstance(found, GivenFile) else None
 
     def example(self) -> dict[str, npt.NDArray[Any]]:
         """One example of the signature's inputs (batch 1), in the signature's order: real where a calibration set is there."""

@@ -18,6 +18,7 @@ from exporter.runtimes.lowering import (
     Kept,
     array_of,
     converting,
+    copied,
     first_line,
     replacing,
     require_outputs,
@@ -101,6 +102,8 @@ class ExecutorchRuntime:
 
     def lower(self, work: Work, destination: Path) -> Lowered:
         """As `Runtime.lower`."""
+        if work.given is not None:
+            return self._given(work, destination)
         with converting(self.name, "express this model"):
             import torch
 
@@ -133,7 +136,7 @@ class ExecutorchRuntime:
     def open(self, lowered_file: Path, threads: int = 1) -> HostModel:
         """As `Runtime.open`."""
         try:
-            return _ExecutorchModel(lowered_file, threads)
+            return ExecutorchModel(lowered_file, threads)
         except Exception as err:
             raise UserError(f"executorch cannot load {lowered_file.name}: {first_line(err)}") from err
 
@@ -146,6 +149,17 @@ class ExecutorchRuntime:
     def _calibrate(self, work: Work, scheme: str) -> Any:
         return self._backend.calibrate(self._exported(work), work, scheme)
 
+    def _given(self, work: Work, destination: Path) -> Lowered:
+        with replacing(destination) as partial:
+            copied(self.name, work, partial)
+            model = ExecutorchModel(partial, None)
+            with converting(self.name, "read this file"):
+                from exporter.backends import executorch_file
+
+                coverage = executorch_file.coverage(partial)
+        ports = _ports(model.inputs, work.signature.inputs), _ports(model.outputs, work.signature.outputs)
+        return Lowered(destination, *ports, coverage)
+
     def _lower(self, work: Work, program: Any, destination: Path, scheme: dict[str, Any]) -> Lowered:
         with converting(self.name, "lower this model"):
             from executorch.exir import to_edge_transform_and_lower
@@ -157,7 +171,7 @@ class ExecutorchRuntime:
             file = edge.to_executorch().buffer
         with replacing(destination) as partial:
             partial.write_bytes(file)
-            model = _ExecutorchModel(partial, None)
+            model = ExecutorchModel(partial, None)
             require_outputs(self.name, work, [spec.shape for spec in model.outputs])
             if [spec.shape for spec in model.inputs] != [spec.shape for spec in work.signature.inputs]:
                 raise UserError(f"executorch: the model does not take the {len(work.signature.inputs)} inputs of its signature")
@@ -176,7 +190,7 @@ def _ports(tensors: Sequence[TensorSpec], sources: Sequence[TensorSpec]) -> tupl
     )
 
 
-class _ExecutorchModel:
+class ExecutorchModel:
     """The method `forward` of a program. Outputs are copied out of its memory by every call.
 
     The process has a single thread pool, and a loaded method keeps a pointer to it: resized under a loaded method, the
@@ -201,8 +215,8 @@ class _ExecutorchModel:
 
             if self._threads is not None and portable_lib._threadpool_get_thread_count() != self._threads:
                 portable_lib._unsafe_reset_threadpool(self._threads)
-                _ExecutorchModel._pool += 1
-            self._loaded_with = _ExecutorchModel._pool
+                ExecutorchModel._pool += 1
+            self._loaded_with = ExecutorchModel._pool
             self._method = Runtime.get().load_program(self._file).load_method("forward")
 
     def _prepare(self) -> None:
@@ -216,7 +230,7 @@ class _ExecutorchModel:
         self._tensors = [torch.from_numpy(place) for place in self._places]
 
     def __call__(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-        if self._loaded_with != _ExecutorchModel._pool:
+        if self._loaded_with != ExecutorchModel._pool:
             self._load()
         for spec, place in zip(self.inputs, self._places, strict=True):
             array = array_of(feeds, spec.name)

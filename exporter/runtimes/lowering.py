@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -62,6 +63,17 @@ def torch_example(work: Work) -> tuple[torch.Tensor, ...]:
     import torch
 
     return tuple(torch.from_numpy(np.array(array)) for array in work.example().values())
+
+
+def copied(runtime: str, work: Work, destination: Path) -> bool:
+    """Whether the model is a given file, which is copied to `destination` then. Raises UserError for another runtime's."""
+    given = work.given
+    if given is None:
+        return False
+    if given.runtime != runtime:
+        raise UserError(f"{runtime} cannot be reached from a {given.form} file")
+    shutil.copyfile(given.path, destination)
+    return True
 
 
 def calibration_examples(work: Work) -> Iterator[Feeds]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from edgedeploy.artifact import Coverage, Port, Precision
 from edgedeploy.errors import UserError
+from edgedeploy.signature import TensorSpec
 from exporter.runtimes.base import CalibrationMethod, HostModel, Lowered, Work
 from exporter.runtimes.lowering import (
     Kept,
     array_of,
     converting,
+    copied,
     first_line,
     replacing,
     require_outputs,
@@ -128,6 +130,8 @@ class OnnxRuntime:
             return self._backend.calibrate(float_model, work, scheme)
 
     def _export(self, work: Work, destination: Path) -> None:
+        if copied(self.name, work, destination):
+            return
         with converting(self.name, "express this model"):
             import torch
 
@@ -146,15 +150,25 @@ class OnnxRuntime:
             program.save(str(destination), external_data=False)
 
     def _lowered(self, work: Work, written: Path, destination: Path, scheme: dict[str, Any]) -> Lowered:
-        session = self._backend.session(written, 1)
+        with converting(self.name, "load what was made of this model"):
+            session = self._backend.session(written, 1)
         require_outputs(self.name, work, [given.shape for given in session.get_outputs()])
         return Lowered(
             file=destination,
-            inputs=tuple(Port(name=spec.name, source=spec.name, tensor=spec) for spec in work.signature.inputs),
-            outputs=tuple(Port(name=spec.name, source=spec.name, tensor=spec) for spec in work.signature.outputs),
+            inputs=_ports(work.given.own_inputs if work.given else None, work.signature.inputs),
+            outputs=_ports(work.given.own_outputs if work.given else None, work.signature.outputs),
             coverage=self._backend.coverage(written),
             scheme=scheme,
         )
+
+
+def _ports(own: Sequence[str] | None, specs: Sequence[TensorSpec]) -> tuple[Port, ...]:
+    """own: what the file calls these ends, where not by the signature's names."""
+    names = own or [spec.name for spec in specs]
+    return tuple(
+        Port(name=name, source=spec.name, tensor=spec.model_copy(update={"name": name}))
+        for name, spec in zip(names, specs, strict=True)
+    )
 
 
 class _OnnxModel:

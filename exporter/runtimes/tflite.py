@@ -13,11 +13,13 @@ import numpy.typing as npt
 from edgedeploy.artifact import Adapter, Cast, Coverage, Port, Precision
 from edgedeploy.errors import UserError
 from edgedeploy.signature import DType, TensorSpec
+from exporter.backends.tflite_ends import ends
 from exporter.runtimes.base import CalibrationMethod, HostModel, Lowered, Work
 from exporter.runtimes.lowering import (
     Kept,
     array_of,
     converting,
+    copied,
     first_line,
     replacing,
     require_outputs,
@@ -127,6 +129,8 @@ class TfliteRuntime:
             return self._backend.calibrate(float_model, inputs, work, scheme)
 
     def _convert(self, work: Work, destination: Path) -> None:
+        if copied(self.name, work, destination):
+            return
         with converting(self.name, "express this model"):
             import litert_torch
 
@@ -136,8 +140,7 @@ class TfliteRuntime:
             litert_torch.convert(work.model, torch_example(work)).export(str(destination))
 
     def _ports(self, work: Work, model: Path) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
-        runner = self._backend.interpreter(model, 1).get_signature_runner()
-        inputs, outputs = _in_order(runner.get_input_details()), _in_order(runner.get_output_details())
+        inputs, outputs = ends(self._backend.interpreter(model, 1))
         if len(inputs) != len(work.signature.inputs):
             raise UserError(
                 f"tflite: the model takes {len(inputs)} inputs, its signature says {len(work.signature.inputs)}; "
@@ -152,16 +155,6 @@ class TfliteRuntime:
     def _lowered(self, work: Work, written: Path, destination: Path, scheme: dict[str, Any]) -> Lowered:
         inputs, outputs = self._ports(work, written)
         return Lowered(destination, inputs, outputs, self._backend.coverage(written), scheme)
-
-
-def _in_order(details: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """By the number that litert-torch ends its names with (args_0, output_10): the map itself is in no order."""
-
-    def number(name: str) -> int:
-        digits = name.rpartition("_")[2]
-        return int(digits) if digits.isdigit() else 0
-
-    return dict(sorted(details.items(), key=lambda item: number(item[0])))
 
 
 def _spec(name: str, details: dict[str, Any]) -> TensorSpec:
@@ -184,9 +177,9 @@ class _TfliteModel:
 
     def __init__(self, interpreter: Interpreter) -> None:
         self._interpreter = interpreter
-        runner = interpreter.get_signature_runner()
-        self._inputs = {name: details["index"] for name, details in runner.get_input_details().items()}
-        self._outputs = {name: details["index"] for name, details in runner.get_output_details().items()}
+        inputs, outputs = ends(interpreter)
+        self._inputs = {name: details["index"] for name, details in inputs.items()}
+        self._outputs = {name: details["index"] for name, details in outputs.items()}
 
     def __call__(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         for name, index in self._inputs.items():

@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 
 from edgedeploy.errors import UserError
+from exporter import given
 from exporter.subjects.base import Subject
 from exporter.subjects.zoo.reference import FORM, is_reference
 from exporter.subjects.zoo.study import PAIRS
@@ -44,7 +45,7 @@ def load(name: str, data: Path | None = None, *, weights: str | None = None, stu
 
     A built-in name; one of the study's; a model of a zoo (`timm:resnet18`, see `zoo.reference`), which alone with the
     study's takes `weights` ("pretrained", "random" or a safetensors file) and `student`; `my_model.py:attribute`; or
-    `model.pt2` with its `data` (.npz).
+    `model.pt2`, or a model file as given (`model.onnx`, `.tflite`, `.pte`), with its `data` (.npz).
 
     Raises UserError where there is no such subject, or the user's file does not give one.
     """
@@ -60,20 +61,24 @@ def load(name: str, data: Path | None = None, *, weights: str | None = None, stu
         raise UserError(f"{option} is for models of the zoos and the study's; {name} brings its own.")
     if name in _BUILT_IN:
         if data is not None:
-            raise UserError(f"{name} brings its own data; --data is for a .pt2 program or a model of a zoo.")
+            raise UserError(f"{name} brings its own data; --data is for a model file or a model of a zoo.")
         subject: Subject = importlib.import_module(_BUILT_IN[name]).SUBJECT
         return subject
     if name.endswith(".pt2"):
         from exporter.subjects.program import load_program
 
         return load_program(Path(name), data)
+    if given.runtime_of(name) is not None:
+        from exporter.given.load import load_given
+
+        return load_given(Path(name), data)
     if ".py:" in name:
         from exporter.subjects.custom import load_custom
 
         if data is not None:
-            raise UserError("a subject from a Python file brings its own data; --data is for a .pt2 program.")
+            raise UserError("a subject from a Python file brings its own data; --data is for a model file.")
         return load_custom(name)
     raise UserError(
         f"there is no subject {name!r}. Built in: {', '.join(_BUILT_IN)}. The study's: {', '.join(PAIRS)}. A zoo's: {FORM}. "
-        "Your own: my_model.py:attribute, or model.pt2 with --data."
+        "Your own: my_model.py:attribute; model.pt2, model.onnx, model.tflite or model.pte with --data."
     )

@@ -7,7 +7,7 @@ validation and train if there are any
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,39 @@ def read_splits(data: Path, specs: Sequence[TensorSpec], what: str = "the progra
     specs: the inputs at batch 1. Raises UserError where the file does not fit them.
     """
     arrays = _arrays(data)
-    splits: dict[SplitName, Split] = {}
-    for name in KEEP_LAST:
+    for name in ("calibration", "evaluation"):
         if f"{name}_labels" not in arrays:
-            if name in ("calibration", "evaluation"):
-                raise UserError(f"{data} has no {name}_labels; {name} examples are needed.")
-            continue
-        raw = {spec.name: _column(arrays, name, spec, data, what) for spec in specs}
-        splits[name] = Split.from_arrays(raw, arrays[f"{name}_labels"])
-    return completed(splits)
+            raise UserError(f"{data} has no {name}_labels; {name} examples are needed.")
+    present = [name for name in KEEP_LAST if f"{name}_labels" in arrays]
+    return completed({name: _split(arrays, name, specs, data, what) for name in present})
+
+
+def read_sets(data: Path, specs: Sequence[TensorSpec], what: str) -> tuple[dict[SplitName, Split], bool]:
+    """As `read_splits`, of a file that may have no labels at all: all are 0 then. And whether it has them."""
+    arrays = _arrays(data)
+    labelled = any(name.endswith("_labels") for name in arrays)
+    if labelled:
+        return read_splits(data, specs, what), True
+    for name in ("calibration", "evaluation"):
+        if not any(f"{name}_{spec.name}" in arrays for spec in specs):
+            wanted = ", ".join(f"{name}_{spec.name}" for spec in specs)
+            raise UserError(f"{data} has no {name} examples; they are needed ({wanted}). It has {_listed(arrays)}.")
+    present = [name for name in KEEP_LAST if any(f"{name}_{spec.name}" in arrays for spec in specs)]
+    for name in present:
+        first = arrays.get(f"{name}_{specs[0].name}")
+        arrays[f"{name}_labels"] = np.zeros(len(first) if first is not None and first.ndim else 0, np.int64)
+    return completed({name: _split(arrays, name, specs, data, what) for name in present}), False
+
+
+def _listed(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    return ", ".join(sorted(arrays)[:12]) or "no arrays"
+
+
+def _split(
+    arrays: Mapping[str, npt.NDArray[Any]], name: SplitName, specs: Sequence[TensorSpec], data: Path, what: str
+) -> Split:
+    raw = {spec.name: _column(arrays, name, spec, data, what) for spec in specs}
+    return Split.from_arrays(raw, arrays[f"{name}_labels"])
 
 
 def _arrays(data: Path) -> dict[str, npt.NDArray[Any]]:
@@ -69,10 +93,12 @@ def chosen(splits: dict[SplitName, Split], name: SplitName, data: Path | None) -
     return splits[name]
 
 
-def _column(arrays: dict[str, npt.NDArray[Any]], name: SplitName, spec: TensorSpec, data: Path, what: str) -> npt.NDArray[Any]:
+def _column(
+    arrays: Mapping[str, npt.NDArray[Any]], name: SplitName, spec: TensorSpec, data: Path, what: str
+) -> npt.NDArray[Any]:
     key = f"{name}_{spec.name}"
     if key not in arrays:
-        raise UserError(f"{data} has no array {key}; the program's inputs need one each.")
+        raise UserError(f"{data} has no array {key}; each input needs one. It has {_listed(arrays)}.")
     found = arrays[key]
     if found.shape[1:] != spec.shape[1:] or str(found.dtype) != spec.dtype:
         raise UserError(

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edgedeploy.errors import UserError
 from edgedeploy.signature import SAFE_NAME, Signature
+from exporter.given.file import GivenFile
 from exporter.trained_ranges import TrainedRange
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class Subject:
     split: loads one of the four sets; all four are disjoint.
     student: how `distilled` makes the small model, or None where the subject has none.
     quantise: "convolutional" or "transformer": which int8 scheme fits the model's heavy operators.
+    given: the model file that it is, where it is one, which has a runtime of its own; None for a model in torch.
     train_batch: these rows of the train set as the model's inputs, augmented as in the subject's own training; None
         where the set as `split` gives it is all there is.
     """
@@ -145,6 +147,7 @@ class Subject:
     quantise: Literal["convolutional", "transformer"] = "convolutional"
     train_batch: TrainBatch | None = None
     sources: tuple[Source, ...] = ()
+    given: GivenFile | None = None
 
     def __post_init__(self) -> None:
         """Raises UserError for a name that could not be a directory's, or would be one elsewhere."""
