@@ -58,7 +58,7 @@ def _print(rows: list[Row]) -> None:
             reasons.setdefault(row.why, len(reasons) + 1)
         where = (row.model, row.family, f"{row.runtime}-{row.backend}")
         lines.setdefault(where, {})[row.operator] = "yes" if row.why is None else f"no {reasons[row.why]}"
-    table = [("model", "family", "runtime", *operators)]
+    table: list[tuple[str, ...]] = [("model", "family", "runtime", *operators)]
     for where, answers in lines.items():
         cells = [answers[operator] for operator in operators]
         # one reason for all of them is said once
