@@ -16,6 +16,7 @@ from edgedeploy.errors import EdgedeployError, TransientError, UserError
 #: command -> the line `edgedeploy --help` shows; its module is edgedeploy.commands.<command>
 COMMANDS = {
     "export": "Turn a model under an operator into artifact bundles.",
+    "capabilities": "Print which operator goes with which runtime and kind of model.",
     "bench": "Measure bundles (or a bare model file) on a device.",
     "show": "Print what a bundle is.",
     "verify": "Check a bundle: digests, schema, outputs.",

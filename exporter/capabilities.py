@@ -1,4 +1,7 @@
-"""What cannot be done, said before any work: operator x runtime x subject."""
+"""What cannot be done, said before any work: operator x runtime x subject.
+
+Operators in torch that a runtime lacks are looked for once the model is there: see `operator_tables`.
+"""
 
 from __future__ import annotations
 

@@ -81,6 +81,15 @@ def export(
     for number, subject in enumerate(subjects):
         prepared = ready[number] if ready else loaded(subject)
         for runtime in _taken(subject, runtimes, own_runtime):
+            lacks = prepared.original.lacks(runtime.name)
+            if lacks is None:
+                continue
+            # a student may do without the operator, and is looked at once it is there
+            names = [draft.asked for draft, _ in parsed if "distilled" not in draft.transforms]
+            say(f"{subject.name}: {', '.join(names)} on {runtime.name} cannot be: {lacks}")
+            for name in names:
+                refused.setdefault((subject.name, runtime.name, name), UserError(lacks))
+        for runtime in _taken(subject, runtimes, own_runtime):
             reference: Reference | None = None
             for draft, operators in parsed:
                 path = bundle_path(out, subject.name, draft.asked, runtime)
@@ -138,6 +147,9 @@ def _one(
     force: bool,
 ) -> Outcome:
     made = prepared.float_model(operators)
+    lacks = made.lacks(runtime.name)
+    if lacks is not None:
+        raise UserError(lacks)
     request = _request(prepared, made, draft, runtime, options, reference)
     bundle.refuse_file(path)
     if path.exists() and not force:

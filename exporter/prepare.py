@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedeploy.errors import UserError
-from exporter import choose, macs, verify
+from exporter import choose, macs, operator_tables, verify
 from exporter.operators.base import Operator, Transform, parameter_count
 from exporter.partition.division import CutRequest, Division, divide
 from exporter.runtimes.base import Lowered, Work
+from exporter.runtimes.quiet import quiet
 from exporter.subjects.base import Progress, Split, SplitName, Subject, Weights
 from exporter.subjects.disjoint import require_disjoint
 
@@ -51,6 +52,31 @@ class FloatModel:
     def validation(self) -> npt.NDArray[Any]:
         """The first output over the validation examples that candidates are judged on, [n, ...]; computed on first use."""
         return self._outputs("validation", choose.JUDGED_ON)[self._prepared.primary]
+
+    def lacks(self, runtime: str) -> str | None:
+        """Which of its operators the runtime has nothing for, and what to do; None where none is known to be missing."""
+        if self._program is None:
+            return None
+        names = operator_tables.lacking(self._program, runtime)
+        if not names:
+            return None
+        return (
+            f"{runtime} lacks {', '.join(names)}: its converter makes nothing of {'it' if len(names) == 1 else 'them'}; "
+            "use operators that it has in the model's code, or another --runtime"
+        )
+
+    @cached_property
+    def _program(self) -> torch.export.ExportedProgram | None:
+        """As torch.export traces it; None for a file as given, and where it cannot: the runtimes say so themselves."""
+        if self._prepared.subject.given is not None:
+            return None
+        import torch
+
+        try:
+            with quiet():
+                return torch.export.export(self.weights.model, self._prepared.example)
+        except Exception:  # whatever the model's code raises under tracing
+            return None
 
     def division(self, request: CutRequest, *, quantised: bool) -> Division:
         """The model cut as asked, once for all runtimes. Raises UserError where it cannot be, or not there."""

@@ -25,6 +25,16 @@ class Pruned:
             raise UserError(f"--op {draft.asked}: a model is pruned once")
         return replace(draft, transforms=(*draft.transforms, self.name))
 
+    def refuses(self, subject: Subject) -> str | None:
+        """Why this subject cannot be trained after pruning, None where it can."""
+        from exporter.training.trainable import require_trainable
+
+        try:
+            require_trainable(subject, "pruned")
+        except UserError as error:
+            return str(error)
+        return None
+
     def transform(self, subject: Subject, weights: Weights, *, retrain: bool, progress: Progress | None) -> Weights:
         """The pruned and trained model. Raises UserError where nothing can be pruned, or there is nothing to train on."""
         from exporter.training.prune import pruned, pruned_plan

@@ -28,7 +28,7 @@ class Qat:
 
     def refuses(self, subject: Subject) -> str | None:
         """Why this subject cannot be trained, None where it can."""
-        from exporter.training.tune import require_trainable
+        from exporter.training.trainable import require_trainable
 
         try:
             require_trainable(subject, "trained for int8")

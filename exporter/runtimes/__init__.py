@@ -49,6 +49,13 @@ def backends(name: str) -> tuple[str, ...]:
     return tuple(entry.backend for entry in _ENTRIES if entry.runtime == name)
 
 
+def described(name: str, backend: str) -> Runtime:
+    """The runtime with this backend to be asked what it refuses, its packages installed or not."""
+    entry = next(entry for entry in _ENTRIES if (entry.runtime, entry.backend) == (name, backend))
+    runtime: Runtime = _load(entry.runtime_class)(_load(entry.backend_class)())
+    return runtime
+
+
 def get(name: str, backend: str | None = None) -> Runtime:
     """The runtime with this backend (its default where None).
 
@@ -63,8 +70,7 @@ def get(name: str, backend: str | None = None) -> Runtime:
     missing = [module for module in entry.needs if importlib.util.find_spec(module) is None]
     if missing:
         raise UserError(f"runtime {name} needs {', '.join(missing)}: pip install 'edgedeploy[export]'")
-    runtime: Runtime = _load(entry.runtime_class)(_load(entry.backend_class)())
-    return runtime
+    return described(name, entry.backend)
 
 
 def _load(where: str) -> type:

@@ -25,7 +25,8 @@ from exporter.training.prune_importance import Batch, Importance
 from exporter.training.prune_record import Record, cut, read_record, width
 from exporter.training.prune_select import Bounds, layer_macs, select
 from exporter.training.recipe import Recipe
-from exporter.training.tune import Changed, input_names, require_trainable, train_batches, tune_plan
+from exporter.training.trainable import require_trainable
+from exporter.training.tune import Changed, input_names, train_batches, tune_plan
 from exporter.training.weights import read_metadata, state_digest
 
 #: where a weight file's metadata keeps the record

@@ -25,6 +25,7 @@ from exporter.training.evaluate import right_of
 from exporter.training.loop import StepLoss
 from exporter.training.obtain import Plan, Shipped
 from exporter.training.recipe import Recipe, Rows
+from exporter.training.trainable import require_trainable
 from exporter.training.weights import state_digest
 
 #: Hinton's temperature and the soft answers' share, where a recipe's `extra` does not say
@@ -67,21 +68,6 @@ def train_batches(subject: Subject) -> TrainBatch:
         return tuple(torch.from_numpy(np.ascontiguousarray(arrays[name])) for name in names)
 
     return plain
-
-
-def require_trainable(subject: Subject, what: str) -> None:
-    """Raise UserError unless the subject has labelled classes to train on."""
-    if subject.signature.metric != "top1":
-        raise UserError(
-            f"subject {subject.name} cannot be {what}: that trains on labelled classes, and its signature has no metric "
-            'top1; use an operator that does not train (--op sptq), or give it metric="top1" and labels'
-        )
-    if not len(subject.split("train")) or not len(subject.split("validation")):
-        raise UserError(
-            f"subject {subject.name} cannot be {what}: that trains, and its train or validation set is empty; give it "
-            "both (in a data file: train_<input>, train_labels, validation_<input>, validation_labels), or use an "
-            "operator that does not train (--op sptq)"
-        )
 
 
 def tune_plan(subject: Subject, changed: Changed, recipe: Recipe, shipped: Shipped | None = None) -> Plan:
