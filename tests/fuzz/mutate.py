@@ -11,7 +11,20 @@ from typing import Any
 
 NASTY: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2**31, 2**32, 2**63, -(2**63), 10**30, 0.5, -0.0, 1e308, 1e-320),
-    *("", " ", ".", "..", "../../etc/passwd", "/etc/passwd", "a" * 5000, "\x00", "model.onnx\x00.txt", "\u202e", "\ud7ff"),
+    *(
+        "",
+        " ",
+        ".",
+        "..",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "a" * 5000,
+        "\x00",
+        "model.onnx\x00.txt",
+        "\u202e",
+        "\ud7ff",
+        "\x1b[31m\x07",
+    ),
     *("%s%n", "$(id)", "float32", "int8", "int64", "bool"),
     *([], [[]], {}, [0], [-1], [2**40, 2**40], [1] * 100, [1, 3, 64, 64], [None]),
     *({"op": "cast"}, {"op": "reshape", "shape": [0]}),
@@ -51,7 +64,7 @@ def document(source: Any, rng: random.Random) -> Any:
         elif action < 0.8:
             del owner[last]
         elif isinstance(owner, dict):
-            owner[rng.choice(("extra", "", "__proto__", "op", "name"))] = _nasty(rng)
+            owner[rng.choice(("extra", "", "__proto__", "op", "name", "\x1b[31mred\x07"))] = _nasty(rng)
         else:
             owner.insert(rng.randrange(len(owner) + 1), copy.deepcopy(rng.choice((owner[last], _nasty(rng)))))
     return changed
