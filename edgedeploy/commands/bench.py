@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS, MAX_THREADS
+from edgedeploy.ranges import FiniteRange
+
 if TYPE_CHECKING:
     from edgedeploy.record import Plan
 
@@ -41,14 +44,18 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.argument("what", nargs=-1, type=click.Path(), metavar="[BUNDLE_OR_MODEL]...")
 @click.option("--device", default="local", show_default=True, help="Device to measure on; local is this host.")
 @click.option("--launches", type=click.IntRange(1, 1000), default=5, show_default=True, help="Launches of each artifact.")
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads of the runtime.")
+@click.option("--threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True, help="Threads of the runtime.")
 @click.option("--affinity", callback=_cpus, metavar="0,1", help="CPUs to pin to.  [default: none]")
 @click.option("--warmup-count", type=click.IntRange(0, 100_000), default=5, show_default=True, help="Least warm-up inferences.")
-@click.option("--warmup-ms", type=click.FloatRange(0), default=200.0, show_default=True, help="Least warm-up time.")
+@click.option("--warmup-ms", type=FiniteRange(0, MAX_PHASE_MS), default=200.0, show_default=True, help="Least warm-up time.")
 @click.option("--min-count", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Least timed inferences.")
-@click.option("--min-ms", type=click.FloatRange(0), default=1000.0, show_default=True, help="Least timed time.")
-@click.option("--max-seconds", type=click.FloatRange(1), default=120.0, show_default=True, help="Longest a launch may take.")
-@click.option("--max-memory-mb", type=click.IntRange(16), default=4096, show_default=True, help="Memory a launch may use.")
+@click.option("--min-ms", type=FiniteRange(0, MAX_PHASE_MS), default=1000.0, show_default=True, help="Least timed time.")
+@click.option(
+    "--max-seconds", type=FiniteRange(1, MAX_SECONDS), default=120.0, show_default=True, help="Longest a launch may take."
+)
+@click.option(
+    "--max-memory-mb", type=click.IntRange(16, MAX_MEMORY_MB), default=4096, show_default=True, help="Memory a launch may use."
+)
 @click.option("--quick", is_flag=True, help="3 short launches: to see that it works, not to compare.")
 @click.option("--shape", "shapes", multiple=True, callback=_shapes, metavar="NAME=1,3,64,64", help="Input shape (bare models).")
 @click.option("--accuracy", is_flag=True, help="Also accuracy on the device, over each bundle's samples.")

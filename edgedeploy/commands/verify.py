@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from edgedeploy.errors import EdgedeployError
+from edgedeploy.limits import MAX_SECONDS
+from edgedeploy.ranges import FiniteRange
 
 
 class NotVerified(EdgedeployError):
@@ -16,7 +18,9 @@ class NotVerified(EdgedeployError):
 @click.command()
 @click.argument("paths", metavar="BUNDLE...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--no-run", is_flag=True, help="Check digests and schema alone; run nothing.")
-@click.option("--max-seconds", type=click.FloatRange(1), default=120.0, show_default=True, help="Longest a model may take.")
+@click.option(
+    "--max-seconds", type=FiniteRange(1, MAX_SECONDS), default=120.0, show_default=True, help="Longest a model may take."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 def command(paths: tuple[Path, ...], no_run: bool, max_seconds: float, as_json: bool) -> None:
     """Check each BUNDLE: digests of all files, the manifest's schema, and its outputs on the golden inputs.
