@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgedeploy.errors import EdgedeployError
 from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS, MAX_THREADS
 from edgedeploy.ranges import FiniteRange
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 
 #: 3 short launches: to see that it works, not to compare
 _QUICK = {"launches": 3, "warmup_count": 3, "warmup_ms": 50.0, "min_count": 20, "min_ms": 200.0}
+
+
+class Stopped(EdgedeployError):
+    """Ctrl-C after the experiment was written down: it can be gone on with."""
+
+    exit_code = 130
+    reported = True
 
 
 def _cpus(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -107,10 +115,9 @@ def command(
             paths = [Path(path) for path in what]
             finished = benching.bench(paths, device, plan, store, seed, shapes, progress, running.append, accuracy)
     except KeyboardInterrupt:
-        if running:
-            where = "" if out == "runs" else f" --out {out}"
-            progress.line(f"stopped; what was measured is kept. Go on with: edgedeploy bench --resume {running[0]}{where}")
-        raise
+        if not running:
+            raise
+        raise _stopped(running[0], out, as_json=as_json) from None
     rows = summary.rows(finished.records)
     if as_json:
         import json
@@ -120,6 +127,18 @@ def command(
     else:
         table.show(rows)
     return 0 if all(record.valid for record in finished.records) else 1
+
+
+def _stopped(experiment: str, out: str, *, as_json: bool) -> Stopped:
+    import json
+    import shlex
+
+    resume = f"edgedeploy bench --resume {experiment}" + ("" if out == "runs" else f" --out {shlex.quote(out)}")
+    message = f"stopped; what was measured is kept. Go on with: {resume}"
+    if as_json:
+        error = {"kind": "interrupted", "message": message}
+        click.echo(json.dumps({"error": error, "experiment": experiment, "resume": resume}))
+    return Stopped(message)
 
 
 def _not_given(context: click.Context, name: str) -> bool:

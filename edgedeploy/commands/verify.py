@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -35,24 +36,32 @@ def command(paths: tuple[Path, ...], no_run: bool, max_seconds: float, as_json: 
     import json
 
     from edgedeploy import bundle
+    from edgedeploy.progress import StatusLine
     from edgedeploy.terminal import clean
+
+    progress = StatusLine(sys.stderr)
 
     reports = []
     failures: list[EdgedeployError] = []
     for path in paths:
         report: dict[str, object] = {"path": str(path), "ok": False}
         try:
+            progress.now(f"{path}: digests")
             read = bundle.read(path)
             bundle.check_files(read)
             report["digest"] = read.digest
             if not no_run:
                 from device_runner import conformance
 
-                outcome = conformance.check(read, max_seconds=max_seconds)
+                def say(what: str, path: Path = path) -> None:
+                    progress.now(f"{path}: {what}")
+
+                outcome = conformance.check(read, max_seconds=max_seconds, say=say)
                 report |= {"max_abs": outcome.max_abs, "cases": outcome.cases}
                 if not outcome.ok:
                     raise NotVerified(f"{path}: {outcome.detail}")
             report["ok"] = True
+            progress.done()
             if not as_json:
                 ran = (
                     "" if no_run else f", {report['cases']} golden cases reproduced (worst difference {report['max_abs']:.3g})"
@@ -61,6 +70,8 @@ def command(paths: tuple[Path, ...], no_run: bool, max_seconds: float, as_json: 
         except EdgedeployError as error:
             report["error"] = str(error)
             failures.append(error)
+        finally:
+            progress.done()
         reports.append(report)
     if as_json:
         click.echo(json.dumps({"bundles": reports}))
