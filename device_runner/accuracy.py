@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 from device_runner import untimed
 from device_runner.plan import cases, from_bundle
 from edgedeploy import metrics
@@ -15,6 +12,8 @@ from edgedeploy.bundle import BundleError
 from edgedeploy.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from device_runner.session import Session
     from device_runner.workload import Workload
     from edgedeploy.artifact import Accuracy
@@ -38,7 +37,7 @@ def evaluation(bundle: Bundle) -> Evaluation:
     signature = bundle.manifest.signature
     if signature.metric != "top1" or INPUTS not in bundle.manifest.files or LABELS not in bundle.manifest.files:
         raise UserError(f"{bundle.path}: has no labelled samples, so --accuracy cannot be told")
-    inputs, labels = _load(bundle, INPUTS), _load(bundle, LABELS).get("labels")
+    inputs, labels = bundle.npz(INPUTS), bundle.npz(LABELS).get("labels")
     timed, specs = from_bundle(bundle), {spec.name: spec for spec in signature.inputs}
     feeds = []
     for feed, port in zip(timed.feeds, bundle.manifest.stages[0].inputs, strict=True):
@@ -48,6 +47,8 @@ def evaluation(bundle: Bundle) -> Evaluation:
     if labels is None or labels.ndim != 1 or {len(feed.data) for feed in feeds} != {len(labels)}:
         raise BundleError(f"{bundle.path / LABELS}: has not one label per sample")
     primary = signature.outputs[0]
+    if not primary.shape:
+        raise BundleError(f"{bundle.path}: its first output {primary.name!r} is one number, not one per class")
     # the output with the classes alone is wanted, but the runner writes each; expected outputs are the golden ones'
     products = tuple(replace(product, expected=None) for product in timed.products)
     return Evaluation(replace(timed, feeds=tuple(feeds), products=products), labels, primary.shape[-1])
@@ -62,11 +63,3 @@ def measure(asked: Evaluation, session: Session) -> Accuracy:
     if logits.shape[1] != asked.classes:
         raise UserError(f"accuracy could not be measured: {logits.shape[1]} values per sample, {asked.classes} classes")
     return metrics.accuracy(metrics.top1(logits, asked.labels))
-
-
-def _load(bundle: Bundle, name: str) -> dict[str, npt.NDArray[Any]]:
-    try:
-        with np.load(bundle.file(name), allow_pickle=False) as loaded:
-            return {key: loaded[key] for key in loaded.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise BundleError(f"{bundle.path / name}: not a readable array file ({error})") from None

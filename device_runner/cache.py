@@ -9,4 +9,4 @@ from pathlib import Path
 def cache_root() -> Path:
     """`$EDGEDEPLOY_CACHE`, or `~/.cache/edgedeploy`."""
     stated = os.environ.get("EDGEDEPLOY_CACHE")
-    return Path(stated) if stated else Path.home() / ".cache" / "edgedeploy"
+    return Path(stated).expanduser() if stated else Path.home() / ".cache" / "edgedeploy"

@@ -5,6 +5,7 @@ The model runs in a process of its own with limits on time and memory, since a b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,10 @@ class ConformanceReport:
     detail: str
 
 
-def check(bundle: Bundle, device: str = "local", max_seconds: float = MAX_SECONDS) -> ConformanceReport:
-    """Run the golden inputs of `bundle`, whose files were checked, and compare.
+def check(
+    bundle: Bundle, device: str = "local", max_seconds: float = MAX_SECONDS, say: Callable[[str], None] = lambda what: None
+) -> ConformanceReport:
+    """Run the golden inputs of `bundle`, whose files were checked, and compare. `say` is told what is going on.
 
     A model that the runtime refuses, that dies or that runs over its limits is a report that is not ok. Raises UserError for a
     bundle that cannot be run at all (several stages, golden arrays that do not fit).
@@ -40,8 +43,10 @@ def check(bundle: Bundle, device: str = "local", max_seconds: float = MAX_SECOND
     workload = from_bundle(bundle)
     if not workload.checked:
         return ConformanceReport(False, None, 0, "the bundle has no golden outputs, or states no tolerance")
+    say(f"connecting to {device}")
     with open_session(inventory.resolve(device)) as session:
-        return _judged(workload, *untimed.run(workload, session, max_seconds))
+        ran = untimed.run(workload, session, max_seconds, lambda status: say(f"golden inputs: {status.phase}"))
+    return _judged(workload, *ran)
 
 
 def _judged(workload: Workload, measured: Measured | None, failure: str) -> ConformanceReport:

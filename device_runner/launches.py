@@ -114,4 +114,4 @@ def _reason(error: dict[str, Any]) -> str:
 
 def _whole(line: dict[str, Any], key: str) -> int | None:
     value = line.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from device_runner.experiment import new_id
 from device_runner.plan import document
-from device_runner.runner import RunnerRefused
+from device_runner.runner import RunnerRefused, Status
 from edgedeploy.record import Limits, Plan
 
 if TYPE_CHECKING:
@@ -17,13 +18,15 @@ MAX_MEMORY_MB = 4096
 _NONE = Limits(min_count=0, min_ms=0)
 
 
-def run(workload: Workload, session: Session, max_seconds: float) -> tuple[Measured | None, str]:
+def run(
+    workload: Workload, session: Session, max_seconds: float, watch: Callable[[Status], None] = lambda status: None
+) -> tuple[Measured | None, str]:
     """What the launch left, and why it failed: empty when it did not. Nothing stays on the device but the store."""
     plan = Plan(launches=1, warmup=_NONE, steady=_NONE, max_seconds=max_seconds, max_memory_mb=MAX_MEMORY_MB)
     directory = f"checks/{new_id()}"
     try:
         session.start(directory, session.stage(workload), document(workload, plan, outputs=True, load_cold=False))
-        in_time = session.wait(directory, plan, lambda status: None)
+        in_time = session.wait(directory, plan, watch)
         measured = session.collect(directory, workload)
     except RunnerRefused as error:
         return None, str(error)

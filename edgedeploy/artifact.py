@@ -21,6 +21,15 @@ SCHEMA_VERSION = 1
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, StringConstraints(max_length=4000)]
 Precision = Literal["fp32", "fp16", "int8-static", "int8-dynamic", "int8-weights", "as-given"]
+#: what counts bytes, operations and examples: never more than a file or a machine has, and a float can still hold it
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+#: the same, and at least one
+Positive = Annotated[int, Field(ge=1, le=2**63 - 1)]
+#: a scale that the runner takes, and that float32 holds
+Scale = Annotated[float, Field(ge=1e-38, le=1e38)]
+ZeroPoint = Annotated[int, Field(ge=-128, le=255)]
+#: what a device may differ by; finite when it is multiplied with a float32
+Tolerance = Annotated[float, Field(ge=0, le=1e30)]
 #: a path inside the bundle: plain names joined by "/", never absolute, never ".."
 RelPath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_+-][A-Za-z0-9_.+-]*(/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)*$", max_length=300)
@@ -30,8 +39,8 @@ RelPath = Annotated[
 class Quantisation(Strict):
     """Affine quantisation of a tensor: real = scale * (stored - zero_point)."""
 
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    zero_point: Annotated[int, Field(ge=-128, le=255)]
+    scale: Scale
+    zero_point: ZeroPoint
 
 
 class Cast(Strict):
@@ -46,23 +55,23 @@ class Quantize(Strict):
 
     op: Literal["quantize"] = "quantize"
     to: Literal["int8", "uint8"]
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    zero_point: int
+    scale: Scale
+    zero_point: ZeroPoint
 
 
 class Dequantize(Strict):
     """int8/uint8 -> float32."""
 
     op: Literal["dequantize"] = "dequantize"
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    zero_point: int
+    scale: Scale
+    zero_point: ZeroPoint
 
 
 class Transpose(Strict):
     """Permute the axes."""
 
     op: Literal["transpose"] = "transpose"
-    perm: Annotated[tuple[int, ...], Field(max_length=8)]
+    perm: Annotated[tuple[Annotated[int, Field(ge=0, le=7)], ...], Field(max_length=8)]
 
 
 class Reshape(Strict):
@@ -95,7 +104,7 @@ class HeavyOp(Strict):
 
     name: Annotated[str, StringConstraints(max_length=300)]
     kind: Annotated[str, StringConstraints(max_length=100)]
-    macs: Annotated[int, Field(ge=0)]
+    macs: Count
     #: what its kernel computes in, as found in the lowered graph
     compute: Literal["fp32", "fp16", "int8", "unknown"]
     #: taken by the fast backend
@@ -110,11 +119,11 @@ class Coverage(Strict):
     """
 
     method: Text
-    macs: Annotated[int, Field(ge=0)]
+    macs: Count
     fast_share: Annotated[float, Field(ge=0, le=1)]
     int8_share: Annotated[float, Field(ge=0, le=1)]
-    partitions: Annotated[int, Field(ge=0)] | None = None
-    off_backend: dict[str, int] = {}
+    partitions: Count | None = None
+    off_backend: dict[str, Count] = {}
     heavy: Annotated[tuple[HeavyOp, ...], Field(max_length=2000)] = ()
 
 
@@ -123,7 +132,7 @@ class Stage(Strict):
 
     file: RelPath
     sha256: Sha256
-    bytes: Annotated[int, Field(ge=1)]
+    bytes: Positive
     inputs: Annotated[tuple[Port, ...], Field(min_length=1, max_length=64)]
     outputs: Annotated[tuple[Port, ...], Field(min_length=1, max_length=64)]
     coverage: Coverage | None = None
@@ -147,12 +156,12 @@ class Parity(Strict):
     """
 
     against: Text
-    golden_cases: Annotated[int, Field(ge=1)]
+    golden_cases: Positive
     max_abs: Annotated[float, Field(ge=0)]
     mean_abs: Annotated[float, Field(ge=0)]
     min_cosine: Annotated[float, Field(ge=-1.000001, le=1.000001)]
     same_top1: Annotated[float, Field(ge=0, le=1)] | None = None
-    evaluated: Annotated[int, Field(ge=0)] = 0
+    evaluated: Count = 0
 
 
 class Accuracy(Strict):
@@ -162,7 +171,7 @@ class Accuracy(Strict):
     value: Annotated[float, Field(ge=0, le=1)]
     low: Annotated[float, Field(ge=0, le=1)]
     high: Annotated[float, Field(ge=0, le=1)]
-    n: Annotated[int, Field(ge=1)]
+    n: Positive
 
 
 class Drop(Strict):
@@ -176,9 +185,9 @@ class Drop(Strict):
     points: float
     low: float
     high: float
-    n: Annotated[int, Field(ge=1)]
-    lost: Annotated[int, Field(ge=0)]
-    won: Annotated[int, Field(ge=0)]
+    n: Positive
+    lost: Count
+    won: Count
     p_value: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
@@ -188,8 +197,8 @@ class Conformance(Strict):
     An output value conforms when |device - host| <= atol + rtol * |host|.
     """
 
-    atol: Annotated[float, Field(ge=0)]
-    rtol: Annotated[float, Field(ge=0)]
+    atol: Tolerance
+    rtol: Tolerance
     runtime_version: str
     isa: str
 
@@ -215,14 +224,14 @@ class FileEntry(Strict):
     """Digest and size of a file of the bundle that is not a stage's model."""
 
     sha256: Sha256
-    bytes: Annotated[int, Field(ge=0)]
+    bytes: Count
 
 
 class Timing(Strict):
     """Host medians taken at export, for the warning about slow int8 alone; never part of the digest, never a result."""
 
     median_ms: Annotated[float, Field(ge=0)]
-    threads: Annotated[int, Field(ge=1)]
+    threads: Positive
     note: Text = ""
 
 
@@ -238,8 +247,8 @@ class Manifest(Strict):
     #: instruction set the lowering was made for: x86_64, x86_64-vnni, aarch64, any
     target_isa: SafeName
     stages: Annotated[tuple[Stage, ...], Field(min_length=1, max_length=8)]
-    parameters: Annotated[int, Field(ge=0)] | None = None
-    macs: Annotated[int, Field(ge=0)] | None = None
+    parameters: Count | None = None
+    macs: Count | None = None
     cut_tensors: tuple[TensorSpec, ...] = ()
     lineage: Lineage = Lineage()
     sets: dict[SafeName, Sha256] = {}

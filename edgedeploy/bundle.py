@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from edgedeploy import array_file
 from edgedeploy.artifact import FileEntry, Manifest, canonical_digest
+from edgedeploy.errors import BundleError as BundleError
 from edgedeploy.errors import UserError
+from edgedeploy.regular_file import read_regular, sha256_regular
 
 MANIFEST = "manifest.json"
 DIGEST = "bundle.sha256"
 #: a manifest larger than this is not one of ours
 MAX_MANIFEST_BYTES = 16 * 2**20
-MAX_FILE_BYTES = 4 * 2**30
-
-
-class BundleError(UserError):
-    """The bundle is not whole: the message names the file and what is wrong with it."""
+#: two lines of a digest and a name
+_MAX_DIGEST_BYTES = 1000
 
 
 def file_sha256(path: Path) -> str:
@@ -61,50 +57,38 @@ class Bundle:
         """
         prefix = group.rstrip("/") + "/"
         names = [name for name in self.manifest.files if name.startswith(prefix) and name.endswith(".npy")]
-        return {name[len(prefix) : -4]: _load(self.path / name)["array"] for name in sorted(names)}
+        return {name[len(prefix) : -4]: array_file.load_npy(self.path / name) for name in sorted(names)}
 
     def npz(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """The arrays of a listed .npz file (`eval/inputs.npz`, `eval/labels.npz`, `eval/host.npz`), by name.
 
         Raises BundleError when it is not listed or holds something else.
         """
-        return _load(self.file(name))
+        return array_file.load_npz(self.file(name))
 
 
-def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"array": loaded}
-        with loaded:
-            return {key: loaded[key] for key in loaded.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
-        raise BundleError(f"{path}: not a readable array file ({error})") from None
-
-
-def _digest_lines(digest: str, manifest: Path) -> str:
+def _digest_lines(digest: str, manifest: bytes) -> str:
     # Two lines: the bundle's identity, which leaves times out, and the file's own digest, which leaves nothing out.
-    return f"{digest}  bundle\n{file_sha256(manifest)}  {MANIFEST}\n"
+    return f"{digest}  bundle\n{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n"
 
 
-def _read_manifest(path: Path) -> tuple[Manifest, dict[str, Any]]:
-    """The manifest, and its document as it stands in the file."""
+def _read_manifest(path: Path) -> tuple[Manifest, dict[str, Any], bytes]:
+    """The manifest, its document as it stands in the file, and the file."""
     source = path / MANIFEST
     if not path.is_dir():
         raise BundleError(f"{path}: no such bundle (a bundle is a directory with a {MANIFEST}; `edgedeploy export` makes one)")
-    if not source.is_file():
+    if not os.path.lexists(source):
         raise BundleError(f"{path}: not a bundle, there is no {MANIFEST} in it")
-    if source.stat().st_size > MAX_MANIFEST_BYTES:
-        raise BundleError(f"{source}: over {MAX_MANIFEST_BYTES} bytes, not a manifest")
+    raw = read_regular(source, MAX_MANIFEST_BYTES)
     try:
-        data = json.loads(source.read_text("utf-8"))
+        data = json.loads(raw.decode("utf-8"))
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise BundleError(f"{source}: not JSON ({error})") from None
     version = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(version, int) and version > Manifest.model_fields["schema_version"].default:
         raise BundleError(f"{source}: schema_version {version} is newer than this edgedeploy reads; update edgedeploy")
     try:
-        return Manifest.model_validate_json(source.read_bytes()), data
+        return Manifest.model_validate_json(raw), data, raw
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the manifest"
@@ -119,22 +103,18 @@ def read(path: Path) -> Bundle:
     Raises BundleError (a UserError) when it is missing, malformed, or does not match its digest.
     """
     path = Path(path)
-    manifest, document = _read_manifest(path)
+    manifest, document, raw = _read_manifest(path)
     try:
         digest = canonical_digest(document)
     except (ValueError, RecursionError) as error:  # NaN, or nesting past all reason, in a free-form field
         raise BundleError(f"{path / MANIFEST}: cannot be made canonical ({error})") from None
-    try:
-        stated = (path / DIGEST).read_text("ascii")
-    except (OSError, UnicodeDecodeError):
-        raise BundleError(f"{path / DIGEST}: missing or unreadable") from None
-    if stated != _digest_lines(digest, path / MANIFEST):
+    if read_regular(path / DIGEST, _MAX_DIGEST_BYTES) != _digest_lines(digest, raw).encode():
         raise BundleError(f"{path / MANIFEST}: does not match {DIGEST}; the manifest or the digest was changed")
     return Bundle(path, manifest, digest)
 
 
 def check_files(bundle: Bundle) -> None:
-    """Check size and digest of every file the manifest lists, and that no file is there that it does not list.
+    """Check size and digest of every file the manifest lists, and that nothing else is there.
 
     Raises BundleError naming the first file that is wrong.
     """
@@ -143,37 +123,40 @@ def check_files(bundle: Bundle) -> None:
     root = bundle.path.resolve()
     for name, (sha256, size) in sorted(listed.items()):
         target = bundle.path / name
-        if target.is_symlink() or not target.resolve().is_relative_to(root):
+        if not target.parent.resolve().is_relative_to(root):
             raise BundleError(f"{target}: leads out of the bundle")
-        if not target.is_file():
-            raise BundleError(f"{target}: missing")
-        if target.stat().st_size != size:
-            raise BundleError(f"{target}: has {target.stat().st_size} bytes, the manifest says {size}")
-        if file_sha256(target) != sha256:
+        if sha256_regular(target, size) != sha256:
             raise BundleError(f"{target}: digest differs from the manifest's; the file was changed")
-    for found in sorted(bundle.path.rglob("*")):
-        name = found.relative_to(bundle.path).as_posix()
-        if (found.is_file() or found.is_symlink()) and name not in listed and name not in (MANIFEST, DIGEST):
-            raise BundleError(f"{found}: not in the manifest")
+    _refuse_the_rest(bundle.path, {*listed, MANIFEST, DIGEST})
+
+
+def _refuse_the_rest(root: Path, files: set[str]) -> None:
+    """Raise BundleError for anything below `root` but `files` and the directories that lead to them."""
+    leading = {str(parent) for name in files for parent in PurePosixPath(name).parents}
+    todo = [root]
+    while todo:
+        try:
+            with os.scandir(todo.pop()) as entries:
+                there = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            raise BundleError(f"{error.filename}: cannot be read ({error.strerror})") from None
+        for entry in there:
+            name = Path(entry.path).relative_to(root).as_posix()
+            directory = entry.is_dir(follow_symlinks=False)
+            if name not in (leading if directory else files):
+                raise BundleError(f"{entry.path}: not in the manifest")
+            if directory:
+                todo.append(Path(entry.path))
 
 
 def write_array(directory: Path, name: str, array: npt.NDArray[Any]) -> None:
     """Write `directory/name.npy`, plain (never pickled)."""
-    target = directory / f"{name}.npy"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as handle:
-        np.save(handle, np.ascontiguousarray(array), allow_pickle=False)
+    array_file.write_npy(directory / f"{name}.npy", array)
 
 
 def write_arrays_compressed(target: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write a compressed .npz. Its bytes depend on the arrays only: members carry no time stamp."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(target, "w") as archive:
-        for name in sorted(arrays):
-            buffer = io.BytesIO()
-            np.save(buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
-            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
-            archive.writestr(member, buffer.getvalue(), zipfile.ZIP_DEFLATED, 6)
+    array_file.write_npz(target, arrays)
 
 
 def list_files(directory: Path, stages: set[str]) -> dict[str, FileEntry]:
@@ -227,7 +210,8 @@ def writing(destination: Path, *, replace: bool) -> Iterator[Path]:
 def seal(directory: Path, manifest: Manifest) -> str:
     """Write `manifest.json` and `bundle.sha256` into a bundle being written; returns the bundle's digest."""
     text = json.dumps(manifest.model_dump(mode="json"), indent=1, ensure_ascii=True, allow_nan=False)
-    (directory / MANIFEST).write_text(text + "\n", "utf-8")
+    raw = (text + "\n").encode()
+    (directory / MANIFEST).write_bytes(raw)
     digest = manifest.digest()
-    (directory / DIGEST).write_text(_digest_lines(digest, directory / MANIFEST), "ascii")
+    (directory / DIGEST).write_text(_digest_lines(digest, raw), "ascii")
     return digest

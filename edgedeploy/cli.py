@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -12,6 +13,7 @@ import click
 
 from edgedeploy import __version__
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
+from edgedeploy.terminal import clean_lines
 
 #: command -> the line `edgedeploy --help` shows; its module is edgedeploy.commands.<command>
 COMMANDS = {
@@ -55,16 +57,14 @@ def cli() -> None:
 
 
 def _fail(message: str, kind: str, code: int, *, as_json: bool) -> NoReturn:
+    # a message may quote a manifest's key, a path or what a device said
+    click.echo(f"edgedeploy: {clean_lines(message)}", err=True)
     if as_json:
         click.echo(json.dumps({"error": {"kind": kind, "message": message}}))
-    click.echo(f"edgedeploy: {message}", err=True)
     sys.exit(code)
 
 
-def main(args: list[str] | None = None) -> NoReturn:
-    """Entry point. Exit codes: 0 done, 1 something failed or is a bug of ours, 2 the user can fix it, 130 Ctrl-C."""
-    arguments = sys.argv[1:] if args is None else args
-    as_json = "--json" in arguments
+def _run(arguments: list[str], *, as_json: bool) -> NoReturn:
     try:
         result = cli.main(arguments, prog_name="edgedeploy", standalone_mode=False)
         # flushed here, so that a closed pipe is met inside the try and not at interpreter exit
@@ -79,11 +79,35 @@ def main(args: list[str] | None = None) -> NoReturn:
     except EdgedeployError as error:
         kind = "user" if isinstance(error, UserError) else "transient" if isinstance(error, TransientError) else "failed"
         _fail(str(error), kind, error.exit_code, as_json=as_json and not error.reported)
-    except BrokenPipeError:
-        # the reader went away (`| head`): point stdout at nothing so that the interpreter's own flush is quiet
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except OSError as error:
         if error.filename is None:
             raise
         _fail(f"{error.filename}: {error.strerror}", "user", 2, as_json=as_json)
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Entry point. Exit codes: 0 done, 1 something failed or is a bug of ours, 2 the user can fix it, 130 Ctrl-C."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 (for as long as we live)
+    if sys.stdout is None:
+        # the next file to be opened would take its number, and what is printed would go into that file
+        click.echo("edgedeploy: stdout is closed; send it to /dev/null when it is not wanted", err=True)
+        sys.exit(1)
+    arguments = sys.argv[1:] if args is None else args
+    try:
+        _run(arguments, as_json="--json" in arguments)
+    except BrokenPipeError:
+        # the reader went away (`| head`)
+        _stop_writing()
+        sys.exit(1)
+    except OSError as error:
+        # a write names no file: stdout goes to a full disk, or the disk we work on is full
+        _stop_writing()
+        click.echo(f"edgedeploy: the system refused to go on: {error.strerror or error}", err=True)
+        sys.exit(1)
+
+
+def _stop_writing() -> None:
+    """Point stdout at nothing, so that the interpreter's own flush at exit is quiet."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""The three kinds of error. Who can do something about it decides which one it is."""
+"""The kinds of error. Who can do something about it decides which one it is."""
 
 
 class EdgedeployError(Exception):
@@ -13,6 +13,10 @@ class UserError(EdgedeployError):
     """The user can fix it: the message says what is wrong and what to do. Shown without a traceback."""
 
     exit_code = 2
+
+
+class BundleError(UserError):
+    """A bundle is not whole: the message names the file and what is wrong with it."""
 
 
 class TransientError(EdgedeployError):

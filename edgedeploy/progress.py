@@ -12,8 +12,8 @@ from typing import TextIO
 
 from edgedeploy.terminal import clean
 
-#: with no terminal to rewrite a line on, one line in so many seconds is enough
-_EVERY_SEC = 10.0
+#: with no terminal to rewrite a line on, one line in so many seconds is enough, and none for what is over at once
+_FIRST_SEC, _EVERY_SEC = 2.0, 10.0
 #: a line that is to be rewritten must not wrap
 _WIDTH = 78
 
@@ -24,7 +24,7 @@ class StatusLine:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._terminal = stream.isatty()
-        self._last = time.monotonic()
+        self._next = time.monotonic() + _FIRST_SEC
         self._open = False
 
     def line(self, text: str) -> None:
@@ -38,7 +38,7 @@ class StatusLine:
             self._clear()
             self._write(clean(text, _WIDTH))
             self._open = True
-        elif time.monotonic() - self._last >= _EVERY_SEC:
+        elif time.monotonic() >= self._next:
             self._write(clean(text) + "\n")
 
     def done(self) -> None:
@@ -51,7 +51,7 @@ class StatusLine:
             self._open = False
 
     def _write(self, text: str) -> None:
-        self._last = time.monotonic()
+        self._next = time.monotonic() + _EVERY_SEC
         self._stream.write(text)
         self._stream.flush()
 

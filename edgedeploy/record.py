@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from edgedeploy.artifact import Accuracy, Drop, Sha256, Text
+from edgedeploy.artifact import Accuracy, Count, Drop, Sha256, Text
+from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS
 from edgedeploy.signature import SafeName, Strict
 
 SCHEMA_VERSION = 1
@@ -22,8 +23,8 @@ Name = Annotated[str, StringConstraints(max_length=500)]
 class Limits(Strict):
     """When a phase of a launch ends: both minima are met, or the maximum is reached."""
 
-    min_count: Annotated[int, Field(ge=0)]
-    min_ms: Annotated[float, Field(ge=0)]
+    min_count: Count
+    min_ms: Annotated[float, Field(ge=0, le=MAX_PHASE_MS)]
     max_count: Annotated[int, Field(ge=1)] = 1_000_000
 
 
@@ -36,8 +37,8 @@ class Plan(Strict):
     affinity: tuple[int, ...] | None = None
     warmup: Limits = Limits(min_count=5, min_ms=200)
     steady: Limits = Limits(min_count=100, min_ms=1000)
-    max_seconds: Annotated[float, Field(gt=0)] = 120
-    max_memory_mb: Annotated[int, Field(ge=16)] = 4096
+    max_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] = 120
+    max_memory_mb: Annotated[int, Field(ge=16, le=MAX_MEMORY_MB)] = 4096
 
 
 class ArtifactRef(Strict):
@@ -55,7 +56,7 @@ class ArtifactRef(Strict):
     backend: Name
     precision: Name
     target_isa: Name
-    model_bytes: Annotated[int, Field(ge=0)]
+    model_bytes: Count
     accuracy: Accuracy | None = None
     drop: Drop | None = None
     #: for int8: what may make it no faster than float, said when it is not
@@ -82,9 +83,9 @@ class Context(Strict):
 
     taken: str
     load_1m: float | None = None
-    memory_available_kb: int | None = None
+    memory_available_kb: Count | None = None
     governors: dict[str, str] | None = None
-    frequencies_khz: dict[str, int] | None = None
+    frequencies_khz: dict[str, Count] | None = None
     temperatures_c: dict[str, float] | None = None
     battery_percent: float | None = None
     charging: bool | None = None
@@ -96,25 +97,25 @@ class Launch(Strict):
     `position` is its place in the order of the whole experiment, from 0; `block` is the ABBA block it belongs to.
     """
 
-    index: Annotated[int, Field(ge=0)]
-    position: Annotated[int, Field(ge=0)]
-    block: Annotated[int, Field(ge=0)]
+    index: Count
+    position: Count
+    block: Count
     started: str
     valid: bool
     #: why it is not valid; empty when it is
     invalid_because: tuple[Text, ...] = ()
     flags: tuple[Text, ...] = ()
-    load_cold_ns: int | None = None
-    load_warm_ns: int | None = None
-    first_ns: int | None = None
-    input_adapters_ns: int | None = None
-    output_adapters_ns: int | None = None
-    warmup_count: int = 0
-    steady_count: int = 0
+    load_cold_ns: Count | None = None
+    load_warm_ns: Count | None = None
+    first_ns: Count | None = None
+    input_adapters_ns: Count | None = None
+    output_adapters_ns: Count | None = None
+    warmup_count: Count = 0
+    steady_count: Count = 0
     steady_median_ns: float | None = None
     steady_p90_ns: float | None = None
-    peak_rss_kb: int | None = None
-    involuntary_switches: int | None = None
+    peak_rss_kb: Count | None = None
+    involuntary_switches: Count | None = None
     #: outputs of the golden inputs against what the host got at export
     conforms: bool | None = None
     conformance_detail: Text = ""
@@ -131,7 +132,7 @@ class Interval(Strict):
     estimate: float
     low: float | None = None
     high: float | None = None
-    launches: Annotated[int, Field(ge=0)]
+    launches: Count
     method: Text = ""
 
 

@@ -20,9 +20,9 @@ Dim = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class Strict(BaseModel):
-    """A contract object: unknown keys are refused, and it does not change once made."""
+    """A contract object: unknown keys are refused, so is what is no finite number, and it does not change once made."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TensorSpec(Strict):

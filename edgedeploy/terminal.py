@@ -19,6 +19,11 @@ def clean(text: object, limit: int = 2000) -> str:
     return shown if len(shown) <= limit else shown[:limit] + "…"
 
 
+def clean_lines(text: object, limit: int = 20_000) -> str:
+    """`text` of several lines with each line cleaned: for messages that quote a file, a device or a program."""
+    return "\n".join(clean(line) for line in str(text)[:limit].split("\n"))
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
     """Print a table on stdout; cells are cleaned. `right` lists the columns aligned to the right."""
     cells = [[clean(cell) for cell in row] for row in rows]

@@ -153,13 +153,7 @@ def _one(
     request = _request(prepared, made, draft, runtime, options, reference)
     bundle.refuse_file(path)
     if path.exists() and not force:
-        try:
-            there = bundle.read(path)
-            bundle.check_files(there)
-        except UserError as error:
-            raise UserError(
-                f"{error}; what is there is no whole bundle: --force replaces it, another --out leaves it"
-            ) from error
+        there = _standing(path)
         if there.manifest.request != request:
             raise UserError(
                 f"{path} is there already and was made from something else (weights, data, options or tool versions); "
@@ -168,6 +162,16 @@ def _one(
         return Outcome(prepared.subject.name, draft.asked, runtime.name, runtime.backend, path, "kept", there.digest)
     digest = assemble(prepared, draft, operators, runtime, path, options, request, reference, replace=force)
     return Outcome(prepared.subject.name, draft.asked, runtime.name, runtime.backend, path, "written", digest)
+
+
+def _standing(path: Path) -> bundle.Bundle:
+    """The whole bundle at `path`, which a new one would replace. Raises UserError, saying so, when it is damaged."""
+    try:
+        there = bundle.read(path)
+        bundle.check_files(there)
+    except bundle.BundleError as error:
+        raise UserError(f"{error}. What stands at {path} is not a whole bundle; --force replaces it") from None
+    return there
 
 
 def _request(

@@ -26,6 +26,6 @@ def clocks(transport: Transport, deadline: Deadline) -> tuple[dict[str, str] | N
         frequency = files.whole(found.get(f"{_CPUS}/{cpu}/cpufreq/scaling_cur_freq"))
         if governor:
             governors[cpu] = governor[:50]
-        if frequency is not None:
+        if frequency is not None and frequency >= 0:
             frequencies[cpu] = frequency
     return governors or None, frequencies or None

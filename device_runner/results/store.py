@@ -68,8 +68,11 @@ class Store:
 
     def runs_of(self, experiment: str) -> list[str]:
         """The finished runs of an experiment, in its order."""
-        planned = load_json(self.experiment_file(experiment)).get("artifacts", [])
-        named = [safe(str(entry.get("run"))) for entry in planned if isinstance(entry, dict)]
+        file = self.experiment_file(experiment)
+        planned = load_json(file).get("artifacts")
+        if not isinstance(planned, list) or not all(isinstance(entry, dict) for entry in planned):
+            raise UserError(f"{file}: lists no artifacts, not an experiment")
+        named = [safe(str(entry.get("run"))) for entry in planned]
         return [run for run in named if (self.directory(run) / RUN).is_file()]
 
     def read(self, run: str) -> RunRecord:

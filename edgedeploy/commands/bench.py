@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgedeploy.errors import EdgedeployError
+from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS, MAX_THREADS
+from edgedeploy.ranges import FiniteRange
+
 if TYPE_CHECKING:
     from edgedeploy.record import Plan
 
 #: 3 short launches: to see that it works, not to compare
 _QUICK = {"launches": 3, "warmup_count": 3, "warmup_ms": 50.0, "min_count": 20, "min_ms": 200.0}
+
+
+class Stopped(EdgedeployError):
+    """Ctrl-C after the experiment was written down: it can be gone on with."""
+
+    exit_code = 130
+    reported = True
 
 
 def _cpus(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -41,14 +52,18 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.argument("what", nargs=-1, type=click.Path(), metavar="[BUNDLE_OR_MODEL]...")
 @click.option("--device", default="local", show_default=True, help="Device to measure on; local is this host.")
 @click.option("--launches", type=click.IntRange(1, 1000), default=5, show_default=True, help="Launches of each artifact.")
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads of the runtime.")
+@click.option("--threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True, help="Threads of the runtime.")
 @click.option("--affinity", callback=_cpus, metavar="0,1", help="CPUs to pin to.  [default: none]")
 @click.option("--warmup-count", type=click.IntRange(0, 100_000), default=5, show_default=True, help="Least warm-up inferences.")
-@click.option("--warmup-ms", type=click.FloatRange(0), default=200.0, show_default=True, help="Least warm-up time.")
+@click.option("--warmup-ms", type=FiniteRange(0, MAX_PHASE_MS), default=200.0, show_default=True, help="Least warm-up time.")
 @click.option("--min-count", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Least timed inferences.")
-@click.option("--min-ms", type=click.FloatRange(0), default=1000.0, show_default=True, help="Least timed time.")
-@click.option("--max-seconds", type=click.FloatRange(1), default=120.0, show_default=True, help="Longest a launch may take.")
-@click.option("--max-memory-mb", type=click.IntRange(16), default=4096, show_default=True, help="Memory a launch may use.")
+@click.option("--min-ms", type=FiniteRange(0, MAX_PHASE_MS), default=1000.0, show_default=True, help="Least timed time.")
+@click.option(
+    "--max-seconds", type=FiniteRange(1, MAX_SECONDS), default=120.0, show_default=True, help="Longest a launch may take."
+)
+@click.option(
+    "--max-memory-mb", type=click.IntRange(16, MAX_MEMORY_MB), default=4096, show_default=True, help="Memory a launch may use."
+)
 @click.option("--quick", is_flag=True, help="3 short launches: to see that it works, not to compare.")
 @click.option("--shape", "shapes", multiple=True, callback=_shapes, metavar="NAME=1,3,64,64", help="Input shape (bare models).")
 @click.option("--accuracy", is_flag=True, help="Also accuracy on the device, over each bundle's samples.")
@@ -100,10 +115,9 @@ def command(
             paths = [Path(path) for path in what]
             finished = benching.bench(paths, device, plan, store, seed, shapes, progress, running.append, accuracy)
     except KeyboardInterrupt:
-        if running:
-            where = "" if out == "runs" else f" --out {out}"
-            progress.line(f"stopped; what was measured is kept. Go on with: edgedeploy bench --resume {running[0]}{where}")
-        raise
+        if not running:
+            raise
+        raise _stopped(running[0], out, as_json=as_json) from None
     rows = summary.rows(finished.records)
     if as_json:
         import json
@@ -113,6 +127,18 @@ def command(
     else:
         table.show(rows)
     return 0 if all(record.valid for record in finished.records) else 1
+
+
+def _stopped(experiment: str, out: str, *, as_json: bool) -> Stopped:
+    import json
+    import shlex
+
+    resume = f"edgedeploy bench --resume {experiment}" + ("" if out == "runs" else f" --out {shlex.quote(out)}")
+    message = f"stopped; what was measured is kept. Go on with: {resume}"
+    if as_json:
+        error = {"kind": "interrupted", "message": message}
+        click.echo(json.dumps({"error": error, "experiment": experiment, "resume": resume}))
+    return Stopped(message)
 
 
 def _not_given(context: click.Context, name: str) -> bool:

@@ -52,17 +52,17 @@ def _print(rows: list[Row]) -> None:
     """A table: a line for each kind of model on each runtime, a column for each operator, reasons numbered below."""
     reasons: dict[str, int] = {}
     operators = list(dict.fromkeys(row.operator for row in rows))
-    lines: dict[tuple[str, ...], dict[str, str]] = {}
+    lines: dict[tuple[str, str, str], dict[str, str]] = {}
     for row in rows:
         if row.why is not None:
             reasons.setdefault(row.why, len(reasons) + 1)
         where = (row.model, row.family, f"{row.runtime}-{row.backend}")
         lines.setdefault(where, {})[row.operator] = "yes" if row.why is None else f"no {reasons[row.why]}"
     table: list[tuple[str, ...]] = [("model", "family", "runtime", *operators)]
-    for where, answers in lines.items():
+    for which, answers in lines.items():
         cells = [answers[operator] for operator in operators]
         # one reason for all of them is said once
-        table.append((*where, *(cells if len(set(cells)) > 1 else [cells[0], *("." for _ in cells[1:])])))
+        table.append((*which, *(cells if len(set(cells)) > 1 else [cells[0], *("." for _ in cells[1:])])))
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     for line in table:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from edgedeploy.errors import EdgedeployError
+from edgedeploy.ranges import FiniteRange
 
 if TYPE_CHECKING:
     from edgedeploy.progress import Reporter
     from exporter.outcome import Outcome
+
+
+#: two speeds, a bandwidth, a latency
+_PAIR = (*[FiniteRange(1e-6, 1e6)] * 3, FiniteRange(0, 1e6))
 
 
 class SomeFailed(EdgedeployError):
@@ -44,17 +49,17 @@ class SomeFailed(EdgedeployError):
               help="Examples the int8 ranges are calibrated on.")  # fmt: skip
 @click.option("--calibration", "methods", default="all", show_default=True, metavar="METHOD[,METHOD…]",
               help="minmax, percentile, entropy, or all: the most accurate on the validation set is kept.")  # fmt: skip
-@click.option("--max-drop", "max_points", type=click.FloatRange(-100, 100), default=3.0, show_default=True,
+@click.option("--max-drop", "max_points", type=FiniteRange(-100, 100), default=3.0, show_default=True,
               help="Points of accuracy an int8 lowering may lose against its float model; more fails the export.")  # fmt: skip
 @click.option("--cut", default="auto", show_default=True, metavar="WHERE",
               help="Where partition cuts: after a module (blocks.5), at a share of the MACs (0.5), or auto: the fastest "
                    "predicted for --pair.")  # fmt: skip
-@click.option("--pair", nargs=4, type=float, default=(1.0, 2.0, 200.0, 1.0), show_default=True,
+@click.option("--pair", nargs=4, type=_PAIR, default=(1.0, 2.0, 200.0, 1.0), show_default=True,
               metavar="FIRST SECOND MBIT_S LATENCY_MS",
               help="For --cut auto: how many times as fast as this host each device is, and their link.")  # fmt: skip
 @click.option("-j", "--jobs", type=click.IntRange(1, 64), default=1, show_default=True,
               help="Exports side by side, each subject and runtime in a process of its own.")  # fmt: skip
-@click.option("--memory-gb", type=click.FloatRange(1), help="Memory that -j may use. Default: 80 % of what is available.")
+@click.option("--memory-gb", type=FiniteRange(1, 1e6), help="Memory that -j may use. Default: 80 % of what is available.")
 @click.option("--retrain", is_flag=True, help="Train the weights anew instead of taking the shipped ones.")
 @click.option("--force", is_flag=True, help="Replace bundles that are there and were made from something else.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")

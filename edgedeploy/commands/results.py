@@ -159,9 +159,14 @@ def samples(run: str, as_csv: bool, out: str, as_json: bool) -> int:
             sys.stdout.write(("," if number else "") + "\n" + json.dumps(sample))
         sys.stdout.write("\n]}\n")
         return 0
-    sys.stdout.write(",".join(_COLUMNS) + "\n")
+    import csv
+
+    from edgedeploy.terminal import clean
+
+    lines = csv.writer(sys.stdout, lineterminator="\n")
+    lines.writerow(_COLUMNS)
     for sample in taken:
-        sys.stdout.write(",".join(map(str, sample)) + "\n")
+        lines.writerow([clean(value) if isinstance(value, str) else value for value in sample])
     return 0
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from edgedeploy.errors import EdgedeployError
+from edgedeploy.limits import MAX_SECONDS
+from edgedeploy.ranges import FiniteRange
 
 
 class NotVerified(EdgedeployError):
@@ -16,7 +19,9 @@ class NotVerified(EdgedeployError):
 @click.command()
 @click.argument("paths", metavar="BUNDLE...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--no-run", is_flag=True, help="Check digests and schema alone; run nothing.")
-@click.option("--max-seconds", type=click.FloatRange(1), default=120.0, show_default=True, help="Longest a model may take.")
+@click.option(
+    "--max-seconds", type=FiniteRange(1, MAX_SECONDS), default=120.0, show_default=True, help="Longest a model may take."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 def command(paths: tuple[Path, ...], no_run: bool, max_seconds: float, as_json: bool) -> None:
     """Check each BUNDLE: digests of all files, the manifest's schema, and its outputs on the golden inputs.
@@ -31,24 +36,32 @@ def command(paths: tuple[Path, ...], no_run: bool, max_seconds: float, as_json: 
     import json
 
     from edgedeploy import bundle
+    from edgedeploy.progress import StatusLine
     from edgedeploy.terminal import clean
+
+    progress = StatusLine(sys.stderr)
 
     reports = []
     failures: list[EdgedeployError] = []
     for path in paths:
         report: dict[str, object] = {"path": str(path), "ok": False}
         try:
+            progress.now(f"{path}: digests")
             read = bundle.read(path)
             bundle.check_files(read)
             report["digest"] = read.digest
             if not no_run:
                 from device_runner import conformance
 
-                outcome = conformance.check(read, max_seconds=max_seconds)
+                def say(what: str, path: Path = path) -> None:
+                    progress.now(f"{path}: {what}")
+
+                outcome = conformance.check(read, max_seconds=max_seconds, say=say)
                 report |= {"max_abs": outcome.max_abs, "cases": outcome.cases}
                 if not outcome.ok:
                     raise NotVerified(f"{path}: {outcome.detail}")
             report["ok"] = True
+            progress.done()
             if not as_json:
                 ran = (
                     "" if no_run else f", {report['cases']} golden cases reproduced (worst difference {report['max_abs']:.3g})"
@@ -57,6 +70,8 @@ def command(paths: tuple[Path, ...], no_run: bool, max_seconds: float, as_json: 
         except EdgedeployError as error:
             report["error"] = str(error)
             failures.append(error)
+        finally:
+            progress.done()
         reports.append(report)
     if as_json:
         click.echo(json.dumps({"bundles": reports}))

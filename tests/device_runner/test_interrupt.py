@@ -80,13 +80,16 @@ def test_a_stopped_bench_ends_its_launch_keeps_what_it_has_and_goes_on(
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert json.loads(stdout)["error"]["kind"] == "interrupted"
+    said = json.loads(stdout)
+    assert said["error"]["kind"] == "interrupted"
     assert not alive(directory)
 
     store = Store(tmp_path / "runs")
     (partial_file,) = store.root.glob("*/run.partial.json")
     run = partial_file.parent.name
-    assert f"edgedeploy bench --resume {run.partition('.')[0]}" in stderr
+    assert said["experiment"] == run.partition(".")[0]
+    assert said["resume"] == f"edgedeploy bench --resume {said['experiment']}"
+    assert said["resume"] in stderr
     partial = store.read_partial(run)
     assert partial is not None
     assert store.ids() == []

@@ -109,3 +109,11 @@ def test_nothing_to_bench_names_export(tmp_path: Path, monkeypatch: pytest.Monke
     for paths in ([], [Path("empty")], [Path("gone")]):
         with pytest.raises(UserError, match="edgedeploy export"):
             find(paths)
+
+
+def test_the_cache_may_be_below_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from device_runner.cache import cache_root
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("EDGEDEPLOY_CACHE", "~/x")
+    assert cache_root() == tmp_path / "x"

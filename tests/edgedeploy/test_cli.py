@@ -120,3 +120,5 @@ def test_completion() -> None:
         done = run("completion", shell)
         assert done.returncode == 0
         assert "_EDGEDEPLOY_COMPLETE" in done.stdout
+        document = json.loads(run("completion", shell, "--json").stdout)
+        assert document == {"shell": shell, "script": done.stdout[:-1]}

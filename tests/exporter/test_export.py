@@ -65,7 +65,7 @@ def test_what_the_manifest_says_is_so(tiny_export: tuple[Path, list[Outcome]], r
         assert coverage is not None
         assert coverage.fast_share > 0.9
         assert (coverage.int8_share > 0.9) == (manifest.precision == "int8-static")
-    assert identity.drop is not None or identity.recipe.asked == "identity"
+    assert identity.drop is None
     assert dsptq.drop is not None
     assert dsptq.drop.against == read(out, "identity", runtime).digest
     assert dsptq.recipe.transforms == ("distilled",)
@@ -107,6 +107,18 @@ def test_the_same_export_has_the_same_digest(tmp_path: Path, tiny_export: tuple[
         assert [outcome.digest for outcome in again] == [
             read(tiny_export[0], operator, runtime).digest for operator in ("identity", "sptq")
         ]
+
+
+def test_a_damaged_bundle_in_the_way_says_how_to_be_rid_of_it(tmp_path: Path) -> None:
+    written = made(tmp_path, "identity")[0]
+    (written.path / "bundle.sha256").write_text("damaged")
+    refused = made(tmp_path, "identity")[0]
+    assert isinstance(refused.error, UserError)
+    assert "bundle.sha256" in str(refused.error)
+    assert "--force replaces it" in str(refused.error)
+    assert made(tmp_path, "identity", force=True)[0].error is None
+    (written.path / "golden/inputs/image.npy").write_bytes(b"damaged")
+    assert "--force replaces it" in str(made(tmp_path, "identity")[0].error)
 
 
 def test_force_replaces(tmp_path: Path) -> None:

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import random
+import zipfile
 from typing import Any
 
 NASTY: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2**31, 2**32, 2**63, -(2**63), 10**30, 0.5, -0.0, 1e308, 1e-320),
-    *("", " ", ".", "..", "../../etc/passwd", "/etc/passwd", "a" * 5000, "\x00", "model.onnx\x00.txt", "\u202e", "\ud7ff"),
+    *(
+        "",
+        " ",
+        ".",
+        "..",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "a" * 5000,
+        "\x00",
+        "model.onnx\x00.txt",
+        "\u202e",
+        "\ud7ff",
+        "\x1b[31m\x07",
+    ),
     *("%s%n", "$(id)", "float32", "int8", "int64", "bool"),
     *([], [[]], {}, [0], [-1], [2**40, 2**40], [1] * 100, [1, 3, 64, 64], [None]),
     *({"op": "cast"}, {"op": "reshape", "shape": [0]}),
@@ -49,7 +64,7 @@ def document(source: Any, rng: random.Random) -> Any:
         elif action < 0.8:
             del owner[last]
         elif isinstance(owner, dict):
-            owner[rng.choice(("extra", "", "__proto__", "op", "name"))] = _nasty(rng)
+            owner[rng.choice(("extra", "", "__proto__", "op", "name", "\x1b[31mred\x07"))] = _nasty(rng)
         else:
             owner.insert(rng.randrange(len(owner) + 1), copy.deepcopy(rng.choice((owner[last], _nasty(rng)))))
     return changed
@@ -104,3 +119,34 @@ def blob(source: bytes, rng: random.Random) -> bytes:
         for _ in range(rng.choice((1, 4, 16))):
             damaged[max(0, size - 1 - rng.randrange(min(size, 8192)))] = rng.randrange(256)
     return bytes(damaged)
+
+
+#: what is parsed as Python, and what would be if the dtype or the size of it were not looked at
+_HEADERS = (
+    *(b"{'descr': ((((", b"  {\n 'descr'\n   1", b"(" * 5000, b"\x00", b""),
+    *(
+        b"{'descr': %s, 'fortran_order': False, 'shape': %s, }" % each
+        for each in (
+            *((b"'<f4'", shape) for shape in (b"(1,)", b"(-1,)", b"(" + b"9" * 12 + b",)", b"(" + b"9" * 40 + b",)", b"()")),
+            *((dtype, b"(1,)") for dtype in (b"'|O'", b"[('a', '<f4')]", b"'<U1'", b"'<f16'", b"'<m8[s]'")),
+        )
+    ),
+)
+
+
+def _npy(rng: random.Random) -> bytes:
+    header = rng.choice(_HEADERS)
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + rng.randbytes(rng.choice((0, 4, 64)))
+
+
+def array(source: bytes, rng: random.Random) -> bytes:
+    """An array file (.npy or .npz) damaged as a file, or turned into one that is none: other container, header or members."""
+    if rng.random() < 0.4:
+        return blob(source, rng)
+    if rng.random() < 0.3:
+        return _npy(rng)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))) as archive:
+        for name in rng.sample(("array", "labels", "labels.npy", "image.npy", "a/../b.npy", "\x1b[31m.npy", ".npy"), 2):
+            archive.writestr(name, rng.choice((source, _npy(rng), b"", b"raw")))
+    return buffer.getvalue()

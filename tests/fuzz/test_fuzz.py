@@ -19,5 +19,7 @@ def test_every_damage_ends_well(tiny_export: tuple[Path, list[Outcome]], tmp_pat
     assert not faults, "\n".join(faults)
     # the fuzz must reach what it is meant to reach: the runtimes' loaders, and behind them the runs
     seen = collections.Counter(ending.what for ending in endings)
-    assert {"plan_invalid", "model_invalid", "input_size", "end"} <= set(seen), seen
+    assert {"plan_invalid", "model_invalid", "input_size", "end", "bench exit 0", "bench exit 1", "bench exit 2"} <= set(
+        seen
+    ), seen
     assert cases.peak_child_mb() < 2 * cases.MAX_MEMORY_MB
