@@ -54,14 +54,14 @@ def rows() -> Iterator[Row]:
 def _kinds() -> Iterator[tuple[str, str, Subject]]:
     """Stand-ins with what refusals look at: a family, a student, labelled sets, the form of a file."""
     for family in FAMILIES:
-        yield "torch", family, _subject("a model in torch", family, student=True)
-        yield ".pt2", family, _subject("a .pt2", family)
+        yield "torch", family, _subject("torch-model", family, student=True)
+        yield ".pt2", family, _subject("pt2", family)
         for form, runtime in RUNTIMES.items():
             file = GivenFile(
                 path=Path(f"model{form}"), form=form, runtime=runtime, inputs=(_INPUT,), outputs=(_OUTPUT,),
                 own_inputs=("input",), own_outputs=("logits",), parameters=0, macs=0, family=family,
             )  # fmt: skip
-            yield form, family, _subject(f"a {form}", family, given=file)
+            yield form, family, _subject(form.lstrip("."), family, given=file)
 
 
 def _subject(name: str, family: Family, *, student: bool = False, given: GivenFile | None = None) -> Subject:
