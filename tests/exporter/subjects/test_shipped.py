@@ -14,6 +14,8 @@ from exporter.subjects import load, module_of, names
 from exporter.subjects.base import Weights
 from exporter.training.evaluate import right_of
 from exporter.training.obtain import Plan, Shipped
+from exporter.training.prune import pruned, pruned_plan
+from exporter.training.prune_recipes import prune_recipe
 from exporter.training.ship import QUICK
 from exporter.training.weights import SHIPPED_FOLDER, read_metadata, state_digest
 
@@ -42,11 +44,12 @@ def plan(name: str, which: str) -> Plan:
 
 def test_the_files_are_those_that_are_pinned_and_small() -> None:
     files = {shipped(*model).path: shipped(*model).sha256 for model in MODELS}
-    assert set(files) == {path for path in SHIPPED_FOLDER.glob("*.safetensors") if not path.stem.endswith("-pruned")}
+    files |= {each.path: each.sha256 for name in names() if (each := prune_recipe(load(name)).shipped) is not None}
+    assert set(files) == set(SHIPPED_FOLDER.glob("*.safetensors"))
     assert {path: sha256_of(path) for path in files} == files
     sizes = [path.stat().st_size for path in files]
     assert max(sizes) < 25e6
-    assert sum(sizes) < 110e6
+    assert sum(sizes) < 120e6
 
 
 @pytest.mark.parametrize(("name", "which"), MODELS)
@@ -70,6 +73,26 @@ def test_they_do_on_the_first_thousand_examples_what_was_recorded(name: str, whi
     # another CPU adds in another order, which may turn an example that is on the edge
     assert abs(int(right.sum()) - recorded["right_of_first_1000"]) <= 2
     assert recorded["n"] == len(evaluation)
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_pruned_model_is_the_teachers_by_the_recipe_in_the_code(name: str) -> None:
+    """And does on the first thousand examples what was recorded."""
+    subject, recipe = load(name), prune_recipe(load(name))
+    assert recipe.shipped is not None
+    teacher = subject.model(False, None).model
+    made_by = pruned_plan(subject, teacher, recipe.pruning, recipe.train, recipe.shipped)
+    metadata = read_metadata(recipe.shipped.path)
+    assert metadata["key"] == made_by.key()
+    assert metadata["inputs"] == made_by.inputs()
+    made = pruned(made_by, teacher, False, None)
+    assert made.origin == "shipped"
+    evaluation = subject.split("evaluation")
+    inputs = tuple(spec.name for spec in subject.signature.inputs)
+    right = right_of(made.model, evaluation.take(np.arange(QUICK)), inputs)
+    assert abs(int(right.sum()) - metadata["evaluation"]["right_of_first_1000"]) <= 2
+    parameters = [sum(each.numel() for each in model.parameters() if each.requires_grad) for model in (made.model, teacher)]
+    assert parameters[0] < 0.6 * parameters[1]
 
 
 @pytest.mark.parametrize("name", names())
