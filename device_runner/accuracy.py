@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from device_runner import untimed
-from device_runner.plan import cases, from_bundle
+from device_runner.plan import from_bundle
+from device_runner.stages import cases
 from edgedeploy import metrics
 from edgedeploy.bundle import BundleError
 from edgedeploy.errors import UserError
@@ -25,11 +26,12 @@ MAX_SECONDS = 1800.0
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Labelled samples: a workload whose cases are the samples, and the labels [n]. The first output has the classes."""
+    """Labelled samples: a workload whose cases are the samples, the labels [n], and which output has the classes."""
 
     workload: Workload
     labels: npt.NDArray[Any]
     classes: int
+    primary: int
 
 
 def evaluation(bundle: Bundle) -> Evaluation:
@@ -39,27 +41,29 @@ def evaluation(bundle: Bundle) -> Evaluation:
         raise UserError(f"{bundle.path}: has no labelled samples, so --accuracy cannot be told")
     inputs, labels = bundle.npz(INPUTS), bundle.npz(LABELS).get("labels")
     timed, specs = from_bundle(bundle), {spec.name: spec for spec in signature.inputs}
-    feeds = []
-    for feed, port in zip(timed.feeds, bundle.manifest.stages[0].inputs, strict=True):
-        if port.source not in inputs:
-            raise BundleError(f"{bundle.path / INPUTS}: has no {port.source!r}")
-        feeds.append(replace(feed, data=cases(bundle, inputs[port.source], specs[port.source])))
-    if labels is None or labels.ndim != 1 or {len(feed.data) for feed in feeds} != {len(labels)}:
+    data = {}
+    for name in {feed.source for feed in timed.feeds}:
+        if name not in inputs:
+            raise BundleError(f"{bundle.path / INPUTS}: has no {name!r}")
+        data[name] = cases(bundle, inputs[name], specs[name])
+    if labels is None or labels.ndim != 1 or {len(array) for array in data.values()} != {len(labels)}:
         raise BundleError(f"{bundle.path / LABELS}: has not one label per sample")
     primary = signature.outputs[0]
     if not primary.shape:
         raise BundleError(f"{bundle.path}: its first output {primary.name!r} is one number, not one per class")
-    # the output with the classes alone is wanted, but the runner writes each; expected outputs are the golden ones'
-    products = tuple(replace(product, expected=None) for product in timed.products)
-    return Evaluation(replace(timed, feeds=tuple(feeds), products=products), labels, primary.shape[-1])
+    places = [place for place, product in enumerate(timed.products) if product.source == primary.name]
+    if not places:
+        raise BundleError(f"{bundle.path}: no stage gives {primary.name!r}")
+    return Evaluation(timed.fed(data), labels, primary.shape[-1], places[0])
 
 
 def measure(asked: Evaluation, session: Session) -> Accuracy:
     """Accuracy with its interval. Raises UserError when the model fails on the device."""
     measured, failure = untimed.run(asked.workload, session, MAX_SECONDS)
-    if failure or measured is None or measured.outputs[0] is None:
+    given = None if measured is None else measured.outputs[asked.primary]
+    if failure or given is None:
         raise UserError(f"accuracy could not be measured: {failure or 'no output was written'}")
-    logits = measured.outputs[0].reshape(len(asked.labels), -1)
+    logits = given.reshape(len(asked.labels), -1)
     if logits.shape[1] != asked.classes:
         raise UserError(f"accuracy could not be measured: {logits.shape[1]} values per sample, {asked.classes} classes")
     return metrics.accuracy(metrics.top1(logits, asked.labels))

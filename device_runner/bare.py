@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from device_runner.workload import Feed, Product, Workload
+from device_runner.workload import Feed, Part, Product, Workload
 from edgedeploy.bundle import file_sha256
 from edgedeploy.errors import UserError
 from edgedeploy.record import ArtifactRef
@@ -77,11 +77,12 @@ def workload(path: Path, session: Session, shapes: Mapping[str, tuple[int, ...]]
             operator="as-given", runtime=runtime, backend=DEFAULT_BACKEND[runtime], precision="as-given", target_isa="any",
             model_bytes=sum(each.stat().st_size for each in (path, *companions)), warnings=tuple(notes),
         ),
-        model=path,
-        model_sha256=file_sha256(path),
-        model_name=name,
-        feeds=tuple(Feed(spec, _made_up(spec, seed)) for spec in inputs),
-        products=tuple(Product(spec) for spec in outputs),
+        parts=(
+            Part(
+                path, file_sha256(path), name, tuple(Feed(spec, _made_up(spec, seed)) for spec in inputs),
+                tuple(Product(spec) for spec in outputs),
+            ),
+        ),
         companions=companions,
     )  # fmt: skip
 

@@ -38,13 +38,14 @@ def check(
     """Run the golden inputs of `bundle`, whose files were checked, and compare. `say` is told what is going on.
 
     A model that the runtime refuses, that dies or that runs over its limits is a report that is not ok. Raises UserError for a
-    bundle that cannot be run at all (several stages, golden arrays that do not fit).
+    bundle that cannot be run at all (golden arrays that do not fit).
     """
     workload = from_bundle(bundle)
     if not workload.checked:
         return ConformanceReport(False, None, 0, "the bundle has no golden outputs, or states no tolerance")
     say(f"connecting to {device}")
     with open_session(inventory.resolve(device)) as session:
+        say("golden inputs")
         ran = untimed.run(workload, session, max_seconds, lambda status: say(f"golden inputs: {status.phase}"))
     return _judged(workload, *ran)
 

@@ -37,7 +37,8 @@ class Recording:
         self.device_accuracy: Accuracy | None = before.device_accuracy if before else None
         if before and _machine(before.devices[0]) != _machine(device):
             raise UserError(f"{run} was begun on another device; its launches cannot be gone on with on this one")
-        self._writer = None if self.finished else RunWriter(store, run)
+        stage = 0 if len(workload.parts) == 1 else None
+        self._writer = None if self.finished else RunWriter(store, run, stage)
 
     @property
     def writer(self) -> RunWriter:

@@ -110,11 +110,12 @@ class Session:
         return path
 
     def stage(self, workload: Workload) -> Staged:
-        """Push the model and its inputs. Raises InternalError when the model changed since it was read."""
-        model = self.put(workload.model)
-        if model != f"store/{workload.model_sha256}":
-            raise InternalError(f"{workload.model}: changed while it was being benched")
-        links = {workload.model_name: model} | {path.name: self.put(path) for path in workload.companions}
+        """Push the models and their inputs. Raises InternalError when a model changed since it was read."""
+        links = {path.name: self.put(path) for path in workload.companions}
+        for part in workload.parts:
+            links[part.name] = self.put(part.model)
+            if links[part.name] != f"store/{part.sha256}":
+                raise InternalError(f"{part.model}: changed while it was being benched")
         with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
             for index, feed in enumerate(workload.feeds):
                 file = Path(scratch, f"{index}.bin")

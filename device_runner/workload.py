@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,38 +18,72 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Feed:
-    """An input: the tensor as it is stored, its cases, and how it becomes what the model takes.
+    """An input from outside: the tensor as it is stored, its cases, and how it becomes what the model takes.
 
-    `tensor.name` is the runtime's own name of the input; `data` is [cases, elements] in `tensor.dtype`.
+    `tensor.name` is the runtime's own name of the input, `source` the signature's; `data` is [cases, elements] in
+    `tensor.dtype`.
     """
 
     tensor: TensorSpec
     data: npt.NDArray[Any]
     adapters: tuple[Adapter, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Wire:
+    """An input that an earlier stage gives: which stage, which of its outputs; the tensor is as it travels."""
+
+    tensor: TensorSpec
+    stage: int
+    output: int
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True)
 class Product:
-    """An output as it is written, after its adapters. `expected` is [cases, elements] of this artifact on the host."""
+    """An output after its adapters, kept or only for a later stage. `expected` is [cases, elements] of it on the host.
+
+    `tensor.name` is the runtime's own name of it, `source` the bundle's.
+    """
 
     tensor: TensorSpec
     adapters: tuple[Adapter, ...] = ()
     expected: npt.NDArray[np.generic] | None = None
+    kept: bool = True
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stage. `name` is what its file is called beside the plan: some runtimes go by the suffix."""
+
+    model: Path
+    sha256: str
+    name: str
+    inputs: tuple[Feed | Wire, ...]
+    outputs: tuple[Product, ...]
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One artifact. `model_name` is what its file is called beside the plan: some runtimes go by the suffix."""
+    """One artifact: its stages in order, all in one process."""
 
     artifact: ArtifactRef
-    model: Path
-    model_sha256: str
-    model_name: str
-    feeds: tuple[Feed, ...]
-    products: tuple[Product, ...]
+    parts: tuple[Part, ...]
     conformance: Conformance | None = None
-    #: files that must stand beside the model's under their own names
+    #: files that must stand beside a model's under their own names
     companions: tuple[Path, ...] = ()
+
+    @property
+    def feeds(self) -> tuple[Feed, ...]:
+        """What is fed from outside, in the order of its files."""
+        return tuple(end for part in self.parts for end in part.inputs if isinstance(end, Feed))
+
+    @property
+    def products(self) -> tuple[Product, ...]:
+        """What is kept, in the order of its files."""
+        return tuple(product for part in self.parts for product in part.outputs if product.kept)
 
     @property
     def cases(self) -> int:
@@ -59,3 +94,15 @@ class Workload:
     def checked(self) -> bool:
         """Whether what the device gives can be compared with what the host got."""
         return self.conformance is not None and any(product.expected is not None for product in self.products)
+
+    def fed(self, data: Mapping[str, npt.NDArray[Any]]) -> Workload:
+        """The same artifact over other cases, by the signature's name of the input; nothing is expected of them."""
+        parts = [
+            replace(
+                part,
+                inputs=tuple(replace(end, data=data[end.source]) if isinstance(end, Feed) else end for end in part.inputs),
+                outputs=tuple(replace(product, expected=None) for product in part.outputs),
+            )
+            for part in self.parts
+        ]
+        return replace(self, parts=tuple(parts))

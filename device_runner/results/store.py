@@ -115,7 +115,10 @@ class Store:
         return connection.execute(sql, parameters or [])
 
     def samples(self, run: str) -> Iterator[tuple[Any, ...]]:
-        """(launch, phase, stage, index, start_ns, elapsed_ns, flags) of a finished run, in the order they were taken."""
+        """(launch, phase, stage, index, start_ns, elapsed_ns, flags) of a finished run, in the order they were taken.
+
+        `stage` is None where a sample is of all stages of the artifact together.
+        """
         import duckdb
 
         self.read(run)

@@ -13,7 +13,7 @@ from edgedeploy.errors import InternalError, UserError
 from edgedeploy.record import Launch, RunRecord
 
 if TYPE_CHECKING:
-    from device_runner.samples import Ns, Samples
+    from device_runner.samples import Samples
 
 #: samples on one line of the stream: a line is small enough to read, and there are not a million of them
 _BATCH = 4096
@@ -22,9 +22,10 @@ _BATCH = 4096
 class RunWriter:
     """The only writer of one run. Who makes it holds the lock of the run's experiment (see `experiment.locked`)."""
 
-    def __init__(self, store: Store, run: str) -> None:
+    def __init__(self, store: Store, run: str, stage: int | None = 0) -> None:
+        """stage: what the samples are of; None for all stages of the artifact together."""
         self.directory = store.directory(run)
-        self.run = run
+        self.run, self._stage = run, stage
         if (self.directory / RUN).exists():
             raise UserError(f"{run} is finished; a finished run is never written again")
         self.log = self.directory / "log"
@@ -53,13 +54,19 @@ class RunWriter:
         """Add a launch's samples to the stream, synced. `first`: (start_ns, elapsed_ns) of the first inference."""
         lines: list[str] = []
         if first is not None:
-            lines.append(_line(launch, "first", 0, [first[0]], [first[1]]))
+            lines.append(self._line(launch, "first", 0, [first[0]], [first[1]]))
         for phase, taken in (("warmup", samples.warmup), ("steady", samples.steady)):
-            lines += _lines(launch, phase, taken)
+            for at in range(0, len(taken), _BATCH):
+                batch = taken[at : at + _BATCH]
+                lines.append(self._line(launch, phase, at, batch[:, 0].tolist(), batch[:, 1].tolist()))
         with (self.directory / STREAM).open("ab") as file:
             file.write("".join(lines).encode())
             file.flush()
             os.fsync(file.fileno())
+
+    def _line(self, launch: int, phase: str, index: int, start_ns: list[int], elapsed_ns: list[int]) -> str:
+        entry: dict[str, Any] = {"launch": launch, "phase": phase, "stage": self._stage, "index": index, "flags": ""}
+        return json.dumps(entry | {"start_ns": start_ns, "elapsed_ns": elapsed_ns}, separators=(",", ":")) + "\n"
 
     def keep_log(self, launch: int, name: str, text: str) -> None:
         """Keep what the runner said, for whoever has to find out."""
@@ -108,18 +115,6 @@ class RunWriter:
         with scratch.open("rb+") as file:
             os.fsync(file.fileno())
         scratch.rename(target)
-
-
-def _lines(launch: int, phase: str, taken: Ns) -> list[str]:
-    return [
-        _line(launch, phase, at, taken[at : at + _BATCH, 0].tolist(), taken[at : at + _BATCH, 1].tolist())
-        for at in range(0, len(taken), _BATCH)
-    ]
-
-
-def _line(launch: int, phase: str, index: int, start_ns: list[int], elapsed_ns: list[int]) -> str:
-    entry: dict[str, Any] = {"launch": launch, "phase": phase, "stage": 0, "index": index, "flags": ""}
-    return json.dumps(entry | {"start_ns": start_ns, "elapsed_ns": elapsed_ns}, separators=(",", ":")) + "\n"
 
 
 def _dump(record: RunRecord) -> bytes:

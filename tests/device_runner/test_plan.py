@@ -81,14 +81,6 @@ def test_a_port_that_stands_for_nothing_is_refused(fast: Path, tmp_path: Path) -
         plan.from_bundle(resealed(fast, tmp_path / "b", change))
 
 
-def test_a_partitioned_artifact_is_refused_for_now(fast: Path, tmp_path: Path) -> None:
-    def change(data: dict[str, Any]) -> None:
-        data["stages"].append({**data["stages"][0], "file": "second.onnx"})
-
-    with pytest.raises(UserError, match="2 stages"):
-        plan.from_bundle(resealed(fast, tmp_path / "b", change))
-
-
 def test_bundles_are_found_once_each_wherever_they_are(fast: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.write_bundle(tmp_path / "artifacts/b/deep")
     tiny.write_bundle(tmp_path / "artifacts/a")

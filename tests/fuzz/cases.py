@@ -40,17 +40,15 @@ class Ending:
 
 
 def _prepare(source: Path, scratch: Path) -> dict[str, object]:
-    """A directory as a device has it: model, inputs, and the plan that would run; returns the plan."""
+    """A directory as a device has it: models, inputs, and the plan that would run; returns the plan."""
     work = plan.from_bundle(bundle.read(source))
-    (scratch / "inputs").mkdir(parents=True)
-    shutil.copyfile(work.model, scratch / work.model_name)
-    for i, feed in enumerate(work.feeds):
-        feed.data.tofile(scratch / plan.input_file(i))
     quick = Limits(min_count=3, min_ms=0, max_count=50)
     asked = Plan(
         warmup=Limits(min_count=1, min_ms=0, max_count=5), steady=quick, max_seconds=MAX_SECONDS, max_memory_mb=MAX_MEMORY_MB
     )
-    return plan.document(work, asked, outputs=True)
+    document = plan.document(work, asked, outputs=True)
+    plan.lay_out(work, scratch, document)
+    return document
 
 
 def _clamp(document: object) -> object:

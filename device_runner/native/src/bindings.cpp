@@ -41,25 +41,29 @@ bool take(uint64_t* budget, uint64_t bytes, Failure* failure) {
 
 }  // namespace
 
-bool Bindings::open_inputs(const Plan& plan, const Directory& dir, Failure* failure) {
+bool Bindings::open_inputs(const StagePlan& plan, uint64_t cases, const Directory& dir, Failure* failure) {
   for (const TensorPlan& tensor : plan.inputs) {
     Port port;
     OpenFile file;
+    if (!port.chain.prepare(tensor.dtype, tensor.shape, tensor.adapters, failure)) return false;
+    if (tensor.file.empty()) {
+      inputs_.push_back(std::move(port));
+      continue;
+    }
     if (!open_inside(dir, tensor.file, {Code::input_missing, Code::input_missing}, &file, failure)) return false;
     uint64_t one = 0, all = 0;
-    if (!byte_count(tensor.shape, tensor.dtype, &one) || __builtin_mul_overflow(one, plan.cases, &all) ||
+    if (!byte_count(tensor.shape, tensor.dtype, &one) || __builtin_mul_overflow(one, cases, &all) ||
         file.bytes != all)
       return fail(failure, Code::input_size, "%s has %llu bytes; %llu of %s %s are %llu", tensor.file.c_str(),
-                  static_cast<unsigned long long>(file.bytes), static_cast<unsigned long long>(plan.cases),
+                  static_cast<unsigned long long>(file.bytes), static_cast<unsigned long long>(cases),
                   dtype_name(tensor.dtype), ShapeText(tensor.shape).text, static_cast<unsigned long long>(all));
     port.fd = file.fd;
-    if (!port.chain.prepare(tensor.dtype, tensor.shape, tensor.adapters, failure)) return false;
     inputs_.push_back(std::move(port));
   }
   return true;
 }
 
-bool Bindings::match(const Plan& plan, Runtime* runtime, Side side, Failure* failure) {
+bool Bindings::match(const StagePlan& plan, Runtime* runtime, Side side, Failure* failure) {
   bool input = side == Side::input;
   std::vector<Port>& ports = input ? inputs_ : outputs_;
   std::vector<Bound>& model = input ? model_inputs_ : model_outputs_;
@@ -79,6 +83,8 @@ bool Bindings::match(const Plan& plan, Runtime* runtime, Side side, Failure* fai
     const TensorPlan& tensor = tensors[k];
     Port& port = ports[k];
     port.model_index = k;
+    port.taken = tensor.taken;
+    port.write = tensor.write;
     if (runtime->has_names()) {
       size_t found = 0;
       while (found < model.size() && (taken[found] || tensor.name != model[found].info.name)) ++found;
@@ -123,13 +129,13 @@ bool Bindings::match(const Plan& plan, Runtime* runtime, Side side, Failure* fai
   return true;
 }
 
-bool Bindings::allocate(Bound* bound, Failure* failure) {
+bool Bindings::allocate(Bound* bound, uint64_t* budget, Failure* failure) {
   uint64_t bytes = 0;
   if (!byte_count(bound->info.shape, bound->info.dtype, &bytes))
     return fail(failure, bound->info.dtype == DType::other ? Code::unsupported_dtype : Code::signature_mismatch,
                 "\"%s\" of the model has a type or a size this runner does not take", bound->info.name);
   uint64_t rounded = (bytes + kTail + kAlignment - 1) / kAlignment * kAlignment;
-  if (!take(&budget_, rounded, failure)) return false;
+  if (!take(budget, rounded, failure)) return false;
   void* data = nullptr;
   if (posix_memalign(&data, kAlignment, rounded) != 0)
     return fail(failure, Code::plan_invalid, "no memory for \"%s\"", bound->info.name);
@@ -139,21 +145,22 @@ bool Bindings::allocate(Bound* bound, Failure* failure) {
   return true;
 }
 
-bool Bindings::bind(const Plan& plan, Runtime* runtime, Failure* failure) {
-  budget_ = plan.max_memory_mb << 20;
+bool Bindings::bind(const StagePlan& plan, Runtime* runtime, uint64_t* budget, Failure* failure) {
   if (!match(plan, runtime, Side::input, failure) || !match(plan, runtime, Side::output, failure)) return false;
   for (Bound& bound : model_inputs_)
-    if (!allocate(&bound, failure)) return false;
+    if (!allocate(&bound, budget, failure)) return false;
   for (Bound& bound : model_outputs_)
-    if (!allocate(&bound, failure)) return false;
+    if (!allocate(&bound, budget, failure)) return false;
   for (size_t k = 0; k < inputs_.size(); ++k) {
+    Port& port = inputs_[k];
     uint64_t bytes = 0;
-    byte_count(plan.inputs[k].shape, plan.inputs[k].dtype, &bytes);
-    if (!take(&budget_, bytes + 2 * inputs_[k].chain.scratch_bytes(), failure)) return false;
-    inputs_[k].outside.resize(bytes);
+    if (port.fd >= 0) byte_count(plan.inputs[k].shape, plan.inputs[k].dtype, &bytes);
+    if (!take(budget, bytes + 2 * port.chain.scratch_bytes(), failure)) return false;
+    port.outside.resize(bytes);
+    if (port.fd >= 0) port.source = port.outside.data();
   }
   for (Port& port : outputs_) {
-    if (!take(&budget_, port.chain.bytes() + 2 * port.chain.scratch_bytes(), failure)) return false;
+    if (!take(budget, port.chain.bytes() + 2 * port.chain.scratch_bytes(), failure)) return false;
     port.outside.resize(port.chain.bytes());
   }
   return runtime->bind(model_inputs_.data(), model_outputs_.data(), failure);
@@ -162,7 +169,7 @@ bool Bindings::bind(const Plan& plan, Runtime* runtime, Failure* failure) {
 bool Bindings::feed(uint64_t index, Failure* failure) {
   for (size_t k = 0; k < inputs_.size(); ++k) {
     Port& port = inputs_[k];
-    if (!read_at(port.fd, port.outside.data(), port.outside.size(), index * port.outside.size()))
+    if (port.fd >= 0 && !read_at(port.fd, port.outside.data(), port.outside.size(), index * port.outside.size()))
       return fail(failure, Code::input_size, "input %zu: case %llu cannot be read", k,
                   static_cast<unsigned long long>(index));
   }
@@ -171,13 +178,27 @@ bool Bindings::feed(uint64_t index, Failure* failure) {
 
 bool Bindings::adapt_inputs(Failure* failure) {
   for (Port& port : inputs_)
-    if (!port.chain.apply(port.outside.data(), model_inputs_[port.model_index].data, failure)) return false;
+    if (port.fd >= 0 && !port.chain.apply(port.source, model_inputs_[port.model_index].data, failure)) return false;
+  return true;
+}
+
+bool Bindings::receive(Failure* failure) {
+  for (Port& port : inputs_)
+    if (port.fd < 0 && !port.chain.apply(port.source, model_inputs_[port.model_index].data, failure)) return false;
+  return true;
+}
+
+bool Bindings::send(Failure* failure) {
+  for (Port& port : outputs_)
+    if (port.taken && !port.chain.apply(model_outputs_[port.model_index].data, port.outside.data(), failure))
+      return false;
   return true;
 }
 
 bool Bindings::adapt_outputs(Failure* failure) {
   for (Port& port : outputs_)
-    if (!port.chain.apply(model_outputs_[port.model_index].data, port.outside.data(), failure)) return false;
+    if (port.write && !port.chain.apply(model_outputs_[port.model_index].data, port.outside.data(), failure))
+      return false;
   return true;
 }
 

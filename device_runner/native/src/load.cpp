@@ -18,7 +18,7 @@ namespace edgebench {
 namespace {
 
 // The time of a load in a child process; 0 with `reason` where there is none.
-int64_t load_in_child(Channel* channel, Runtime* runtime, const LoadRequest& request, char* reason, size_t size) {
+int64_t load_in_child(Channel* channel, Pipeline* pipeline, char* reason, size_t size) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {
     snprintf(reason, size, "pipe: %s", strerror(errno));
@@ -31,7 +31,7 @@ int64_t load_in_child(Channel* channel, Runtime* runtime, const LoadRequest& req
     if (getppid() != parent) _exit(1);
     Failure failure;
     int64_t start = now_ns();
-    if (!runtime->load(request, &failure)) _exit(1);
+    if (!pipeline->load(&failure)) _exit(1);
     int64_t elapsed = now_ns() - start;
     _exit(write(ends[1], &elapsed, sizeof elapsed) == sizeof elapsed ? 0 : 1);
   }
@@ -52,24 +52,31 @@ int64_t load_in_child(Channel* channel, Runtime* runtime, const LoadRequest& req
   return elapsed;
 }
 
+bool drop_all(const Pipeline& pipeline, char* reason, size_t size) {
+  for (const OpenFile& model : pipeline.models())
+    if (!drop_cached(model.fd, model.bytes, reason, size)) return false;
+  return true;
+}
+
 }  // namespace
 
-bool timed_load(Channel* channel, Runtime* runtime, const LoadRequest& request, const OpenFile& model,
-                const char* not_cold, Failure* failure) {
+bool timed_load(Channel* channel, Pipeline* pipeline, const char* not_cold, Failure* failure) {
   char reason[200] = "";
   int64_t cold_ns = 0;
-  if (not_cold != nullptr)
-    snprintf(reason, sizeof reason, "%s", not_cold);
-  else if (drop_cached(model.fd, model.bytes, reason, sizeof reason))
-    cold_ns = load_in_child(channel, runtime, request, reason, sizeof reason);
-  fill_cache(model.fd, model.bytes);
+  if (not_cold != nullptr) snprintf(reason, sizeof reason, "%s", not_cold);
+  else if (drop_all(*pipeline, reason, sizeof reason)) cold_ns = load_in_child(channel, pipeline, reason, sizeof reason);
+  uint64_t bytes = 0;
+  for (const OpenFile& model : pipeline->models()) {
+    fill_cache(model.fd, model.bytes);
+    bytes += model.bytes;
+  }
   int64_t start = now_ns();
-  if (!runtime->load(request, failure)) return false;
+  if (!pipeline->load(failure)) return false;
   int64_t warm_ns = now_ns() - start;
   Line line("load");
   if (cold_ns > 0) line.integer("load_cold_ns", cold_ns);
   else line.null("load_cold_ns").text("cold_reason", reason);
-  channel->send(line.integer("load_warm_ns", warm_ns).number("model_bytes", model.bytes));
+  channel->send(line.integer("load_warm_ns", warm_ns).number("model_bytes", bytes));
   return true;
 }
 

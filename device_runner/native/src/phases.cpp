@@ -9,15 +9,15 @@ int64_t at_least_one(int64_t elapsed) { return elapsed > 0 ? elapsed : 1; }
 
 }  // namespace
 
-bool time_first(Runtime* runtime, Sample* out, Failure* failure) {
+bool time_first(Pipeline* pipeline, Sample* out, Failure* failure) {
   int64_t start = now_ns();
-  if (!runtime->invoke(failure)) return false;
+  if (!pipeline->invoke(failure)) return false;
   int64_t end = now_ns();
   *out = {start, at_least_one(end - start)};
   return true;
 }
 
-bool time_phase(Runtime* runtime, const PhasePlan& phase, Sample* out, Timed* timed, Failure* failure) {
+bool time_phase(Pipeline* pipeline, const PhasePlan& phase, Sample* out, Timed* timed, Failure* failure) {
   const uint64_t min_count = phase.min_count;
   const uint64_t max_count = phase.max_count;
   const int64_t begin = now_ns();
@@ -27,7 +27,7 @@ bool time_phase(Runtime* runtime, const PhasePlan& phase, Sample* out, Timed* ti
   // Nothing in this loop but the call, two clock reads and one store: no allocation, no write, no print.
   while (count < max_count && (count < min_count || end < until)) {
     int64_t start = now_ns();
-    if (!runtime->invoke(failure)) return false;
+    if (!pipeline->invoke(failure)) return false;
     end = now_ns();
     out[count] = {start, at_least_one(end - start)};
     ++count;

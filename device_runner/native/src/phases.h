@@ -4,8 +4,8 @@
 #include <cstdint>
 
 #include "failure.h"
+#include "pipeline.h"
 #include "plan.h"
-#include "runtime.h"
 #include "samples.h"
 
 namespace edgebench {
@@ -15,7 +15,7 @@ struct Timed {
   int64_t elapsed_ns = 0;
 };
 
-bool time_first(Runtime* runtime, Sample* out, Failure* failure);
-bool time_phase(Runtime* runtime, const PhasePlan& phase, Sample* out, Timed* timed, Failure* failure);
+bool time_first(Pipeline* pipeline, Sample* out, Failure* failure);
+bool time_phase(Pipeline* pipeline, const PhasePlan& phase, Sample* out, Timed* timed, Failure* failure);
 
 }  // namespace edgebench

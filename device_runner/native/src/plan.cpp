@@ -12,23 +12,39 @@ namespace {
 constexpr int64_t kMaxDim = int64_t{1} << 40;
 constexpr uint64_t kMaxSamples = 1u << 24;  // of one phase: a sample file of at most 512 MiB
 constexpr size_t kMaxTensors = 64;
+constexpr size_t kMaxStages = 8;
 constexpr size_t kMaxAdapters = 16;
+
+// Where an input comes from: a file, or [stage, output] of an earlier stage.
+bool parse_source(Fields* fields, const std::string& where, TensorPlan* out, Failure* failure) {
+  if (fields->absent("from")) {
+    if (!fields->text("file", 1024, &out->file)) return false;
+    return is_confined(out->file) || fail(failure, Code::path_outside, "%s: %s leads out of the plan's directory",
+                                          where.c_str(), out->file.c_str());
+  }
+  const Json* pair = nullptr;
+  if (!fields->absent("file")) return fields->wrong("from", "an input has a file or comes from a stage, not both");
+  if (!fields->list("from", 2, &pair)) return false;
+  if (pair->items.size() != 2) return fields->wrong("from", "must be [stage, output]");
+  for (const Json& item : pair->items)
+    if (!item.is(Json::Type::integer) || item.integer < 0 || item.integer >= static_cast<int64_t>(kMaxTensors))
+      return fields->wrong("from", "no such stage or output");
+  out->from_stage = static_cast<size_t>(pair->items[0].integer);
+  out->from_output = static_cast<size_t>(pair->items[1].integer);
+  return true;
+}
 
 bool parse_tensor(const Json& json, const std::string& where, bool input, TensorPlan* out, Failure* failure) {
   Fields fields(json, where, failure);
-  if (input ? !fields.only({"name", "dtype", "shape", "file", "adapters"})
-            : !fields.only({"name", "dtype", "shape", "adapters"}))
+  if (input ? !fields.only({"name", "dtype", "shape", "file", "from", "adapters"})
+            : !fields.only({"name", "dtype", "shape", "write", "adapters"}))
     return false;
   if (!fields.text("name", 255, &out->name) || !fields.dtype("dtype", &out->dtype)) return false;
   if (!fields.dims("shape", 1, kMaxDim, &out->shape)) return false;
   uint64_t bytes = 0;
   if (!byte_count(out->shape, out->dtype, &bytes)) return fields.wrong("shape", "the tensor is too large");
-  if (input) {
-    if (!fields.text("file", 1024, &out->file)) return false;
-    if (!is_confined(out->file))
-      return fail(failure, Code::path_outside, "%s: %s leads out of the plan's directory", where.c_str(),
-                  out->file.c_str());
-  }
+  if (input && !parse_source(&fields, where, out, failure)) return false;
+  if (!input && json.get("write") && !fields.flag("write", &out->write)) return false;
   if (fields.absent("adapters")) return true;
   const Json* adapters = nullptr;
   if (!fields.list("adapters", kMaxAdapters, &adapters)) return false;
@@ -46,11 +62,45 @@ bool parse_tensors(Fields* plan, const char* key, bool input, std::vector<Tensor
   if (!plan->list(key, kMaxTensors, &list)) return false;
   for (size_t i = 0; i < list->items.size(); ++i) {
     TensorPlan tensor;
-    std::string where = std::string(key) + "[" + std::to_string(i) + "]";
+    std::string where = plan->path(key) + "[" + std::to_string(i) + "]";
     if (!parse_tensor(list->items[i], where, input, &tensor, failure)) return false;
     for (const TensorPlan& other : *out)
       if (other.name == tensor.name) return plan->wrong(key, "two tensors have the same name");
     out->push_back(std::move(tensor));
+  }
+  return true;
+}
+
+// The model and its ends, of the plan itself (the first stage) or of an entry of "then".
+bool parse_stage(Fields* fields, Plan* plan, Failure* failure) {
+  StagePlan stage;
+  if (!fields->text("model", 1024, &stage.model)) return false;
+  if (!is_confined(stage.model))
+    return fail(failure, Code::path_outside, "%s: %s leads out of the plan's directory", fields->path("model").c_str(),
+                stage.model.c_str());
+  if (!parse_tensors(fields, "inputs", true, &stage.inputs, failure)) return false;
+  if (!parse_tensors(fields, "outputs", false, &stage.outputs, failure)) return false;
+  for (const TensorPlan& input : stage.inputs) {
+    if (!input.file.empty()) continue;
+    std::vector<StagePlan>& before = plan->stages;
+    if (input.from_stage >= before.size() || input.from_output >= before[input.from_stage].outputs.size())
+      return fields->wrong("inputs", "one comes from a stage or an output that is not there, or is not earlier");
+    TensorPlan& output = before[input.from_stage].outputs[input.from_output];
+    if (output.dtype != input.dtype || !same_shape(output.shape, input.shape))
+      return fields->wrong("inputs", "one is not of the type and shape of the output it comes from");
+    output.taken = true;
+  }
+  plan->stages.push_back(std::move(stage));
+  return true;
+}
+
+bool parse_later_stages(const Json& root, Fields* plan_fields, Plan* plan, Failure* failure) {
+  const Json* list = nullptr;
+  if (root.get("then") == nullptr) return true;
+  if (!plan_fields->list("then", kMaxStages - 1, &list)) return false;
+  for (size_t i = 0; i < list->items.size(); ++i) {
+    Fields fields(list->items[i], "then[" + std::to_string(i) + "]", failure);
+    if (!fields.only({"model", "inputs", "outputs"}) || !parse_stage(&fields, plan, failure)) return false;
   }
   return true;
 }
@@ -99,7 +149,10 @@ bool parse_outputs_kept(const Json& root, Fields* fields, Plan* plan, Failure* f
   if (!is_confined(plan->write_outputs))
     return fail(failure, Code::path_outside, "write_outputs: %s leads out of the plan's directory",
                 plan->write_outputs.c_str());
-  return !plan->outputs.empty() || fields->wrong("write_outputs", "the plan declares no outputs");
+  for (const StagePlan& stage : plan->stages)
+    for (const TensorPlan& output : stage.outputs)
+      if (output.write) return true;
+  return fields->wrong("write_outputs", "the plan declares no outputs");
 }
 
 }  // namespace
@@ -150,21 +203,18 @@ bool parse_plan(const std::string& text, Plan* plan, Failure* failure) {
   Fields fields(root, "", failure);
   if (!fields.only({"protocol", "runtime", "backend", "model", "threads", "affinity", "inputs", "outputs", "cases",
                     "warmup", "steady", "max_seconds", "max_memory_mb", "write_outputs", "output_cases",
-                    "load_cold"}))
+                    "load_cold", "then"}))
     return false;
   int64_t number = 0;
   if (!fields.whole("protocol", 1, 1, &number)) return false;
-  if (!fields.text("runtime", 64, &plan->runtime) || !fields.text("model", 1024, &plan->model)) return false;
+  if (!fields.text("runtime", 64, &plan->runtime)) return false;
   plan->backend = "cpu";
   if (root.get("backend") && !fields.text("backend", 64, &plan->backend)) return false;
-  if (!is_confined(plan->model))
-    return fail(failure, Code::path_outside, "model: %s leads out of the plan's directory", plan->model.c_str());
   number = 1;
   if (root.get("threads") && !fields.whole("threads", 1, 256, &number)) return false;
   plan->threads = static_cast<int>(number);
   if (!parse_affinity(&fields, plan)) return false;
-  if (!parse_tensors(&fields, "inputs", true, &plan->inputs, failure)) return false;
-  if (!parse_tensors(&fields, "outputs", false, &plan->outputs, failure)) return false;
+  if (!parse_stage(&fields, plan, failure) || !parse_later_stages(root, &fields, plan, failure)) return false;
   if (root.get("cases") && !fields.count("cases", 10000000, &plan->cases)) return false;
   if (plan->cases == 0) return fields.wrong("cases", "must be at least 1");
   if (!parse_phase(root, "warmup", 100000, &plan->warmup, failure)) return false;

@@ -24,8 +24,19 @@ struct TensorPlan {
   std::string name;
   DType dtype = DType::other;
   Shape shape;
-  std::string file;  // of an input
   std::vector<Adapter> adapters;
+  std::string file;       // of an input that is stored
+  size_t from_stage = 0;  // of an input without a file: the earlier stage, and which of its outputs
+  size_t from_output = 0;
+  bool taken = false;  // of an output: a later stage takes it
+  bool write = true;   // of an output: it is kept
+};
+
+// One model and its ends. A later stage takes what earlier ones give.
+struct StagePlan {
+  std::string model;
+  std::vector<TensorPlan> inputs;
+  std::vector<TensorPlan> outputs;
 };
 
 struct PhasePlan {
@@ -37,11 +48,9 @@ struct PhasePlan {
 struct Plan {
   std::string runtime;
   std::string backend;
-  std::string model;
   int threads = 1;
   std::vector<int> affinity;  // empty: no pinning
-  std::vector<TensorPlan> inputs;
-  std::vector<TensorPlan> outputs;
+  std::vector<StagePlan> stages;  // at least one
   uint64_t cases = 1;
   PhasePlan warmup;
   PhasePlan steady;

@@ -38,13 +38,13 @@ class DescribeJob : public Job {
   int run(Channel* channel) override {
     Failure failure;
     std::string inputs, outputs;
-    Runtime* runtime = find_runtime(runtime_.c_str());
+    Runtime* runtime = make_runtime(runtime_.c_str());
     OpenFile file;
     bool done = open_anywhere(model_, {Code::model_missing, Code::model_invalid}, &file, &failure);
     if (done && runtime == nullptr)
       done = fail(&failure, Code::plan_invalid, "runtime: \"%s\" is not one of ours", runtime_.c_str());
     if (done && file.bytes == 0) done = fail(&failure, Code::model_invalid, "%s is empty", model_.c_str());
-    LoadRequest request = {file.real.c_str(), "cpu", 1};
+    LoadRequest request = {file.real.c_str(), "cpu", 1, false};
     done = done && runtime->open(lib_dir_.c_str(), &failure) && runtime->load(request, &failure) &&
            tensors_json(runtime, Side::input, &inputs, &failure) &&
            tensors_json(runtime, Side::output, &outputs, &failure);
@@ -64,7 +64,7 @@ class VersionJob : public Job {
 
   int run(Channel* channel) override {
     Failure failure;
-    Runtime* runtime = find_runtime(runtime_);
+    Runtime* runtime = make_runtime(runtime_);
     if (!runtime->open(lib_dir_.c_str(), &failure)) return channel->failed(failure);
     std::string version = runtime_version(runtime, runtime_, lib_dir_);
     Line line("end");
@@ -99,7 +99,7 @@ int hello_command(const std::string& only, const std::string& lib_dir) {
   Line line("hello");
   line.integer("protocol", 1).raw("build", build_json()).text("abi", abi_name()).raw("cpu", cpu_json());
   line.integer("pid", getpid());
-  if (!only.empty() && find_runtime(only.c_str()) == nullptr) {
+  if (!only.empty() && make_runtime(only.c_str()) == nullptr) {
     Failure failure;
     fail(&failure, Code::plan_invalid, "runtime: \"%s\" is not one of ours", only.c_str());
     write_line(STDOUT_FILENO, error_line(failure, "hello", 0));

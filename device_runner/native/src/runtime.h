@@ -22,6 +22,8 @@ struct LoadRequest {
   const char* model_path;
   const char* backend;
   int threads;
+  // Other models run in this process between two calls of this one.
+  bool chained;
 };
 
 // A buffer of the caller's for one tensor of the model: 64-byte aligned, with 256 readable bytes after it,
@@ -52,11 +54,12 @@ class Runtime {
   virtual bool fetch(Failure* failure) = 0;
 
  protected:
-  // A runtime is used by one process for one model and lives as long as that process: never deleted.
+  // One for each model, and it lives as long as its process: never deleted.
   ~Runtime() = default;
 };
 
-Runtime* find_runtime(const char* name);
+// A new one of that name; null where there is none.
+Runtime* make_runtime(const char* name);
 const char* runtime_name(size_t index);  // null past the last
 
 }  // namespace edgebench

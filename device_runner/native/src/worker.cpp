@@ -9,11 +9,11 @@
 #include <cstring>
 
 #include "affinity.h"
-#include "bindings.h"
 #include "host.h"
 #include "json.h"
 #include "load.h"
 #include "phases.h"
+#include "pipeline.h"
 #include "process.h"
 #include "samples.h"
 
@@ -30,14 +30,14 @@ void say_hello(Channel* channel, const Plan& plan, const std::string& version) {
   channel->send(line);
 }
 
-bool time_adapters(Channel* channel, Bindings* bindings, Failure* failure) {
+bool time_adapters(Channel* channel, Pipeline* pipeline, Failure* failure) {
   constexpr size_t kTimes = 5;
   int64_t input[kTimes], output[kTimes];
   for (size_t i = 0; i < kTimes; ++i) {
     int64_t start = now_ns();
-    if (!bindings->adapt_inputs(failure)) return false;
+    if (!pipeline->adapt_inputs(failure)) return false;
     int64_t middle = now_ns();
-    if (!bindings->adapt_outputs(failure)) return false;
+    if (!pipeline->adapt_outputs(failure)) return false;
     input[i] = middle - start;
     output[i] = now_ns() - middle;
   }
@@ -60,28 +60,28 @@ bool write_whole(int fd, const void* data, uint64_t bytes) {
   return true;
 }
 
-bool write_outputs(Channel* channel, const Plan& plan, const Directory& dir, Runtime* runtime, Bindings* bindings,
-                   Failure* failure) {
+bool write_outputs(Channel* channel, const Plan& plan, const Directory& dir, Pipeline* pipeline, Failure* failure) {
   int out_dir = -1;
   if (!make_directories(dir, plan.write_outputs, &out_dir, failure)) return false;
-  std::vector<int> files(bindings->output_count(), -1);
+  const std::vector<Pipeline::Output>& outputs = pipeline->outputs();
+  std::vector<int> files(outputs.size(), -1);
   for (size_t k = 0; k < files.size(); ++k)
     if (!create_file(out_dir, (std::to_string(k) + ".bin").c_str(), &files[k], failure)) return false;
   for (uint64_t index = 0; index < plan.output_cases; ++index) {
-    if (!bindings->feed(index, failure) || !runtime->invoke(failure) || !runtime->fetch(failure)) return false;
-    if (!bindings->adapt_outputs(failure)) return false;
+    if (!pipeline->feed(index, failure) || !pipeline->invoke(failure) || !pipeline->fetch(failure)) return false;
+    if (!pipeline->adapt_outputs(failure)) return false;
     for (size_t k = 0; k < files.size(); ++k)
-      if (!write_whole(files[k], bindings->output(k), bindings->output_bytes(k)))
+      if (!write_whole(files[k], outputs[k].data, outputs[k].bytes))
         return fail(failure, Code::output_failed, "output %zu: %s", k, strerror(errno));
   }
   for (size_t k = 0; k < files.size(); ++k) {
     if (close(files[k]) != 0) return fail(failure, Code::output_failed, "output %zu: %s", k, strerror(errno));
-    const TensorPlan& tensor = plan.outputs[k];
+    const TensorPlan& tensor = *outputs[k].plan;
     Line line("output");
     line.number("index", k).text("name", tensor.name.c_str());
     line.text("file", (plan.write_outputs + "/" + std::to_string(k) + ".bin").c_str());
     line.text("dtype", dtype_name(tensor.dtype)).shape("shape", tensor.shape).number("cases", plan.output_cases);
-    channel->send(line.number("bytes", bindings->output_bytes(k) * plan.output_cases));
+    channel->send(line.number("bytes", outputs[k].bytes * plan.output_cases));
   }
   close(out_dir);
   return true;
@@ -108,56 +108,46 @@ std::string runtime_version(Runtime* runtime, const char* name, const std::strin
 
 bool PlanJob::steps(Channel* channel, Failure* failure) {
   if (!confine(plan_.affinity, failure)) return false;
-  Runtime* runtime = find_runtime(plan_.runtime.c_str());
-  if (runtime == nullptr)
-    return fail(failure, Code::plan_invalid, "runtime: \"%s\" is not one of ours", plan_.runtime.c_str());
-  if (!runtime->supports(plan_.backend.c_str()))
-    return fail(failure, Code::plan_invalid, "backend: %s has no \"%s\"", plan_.runtime.c_str(),
-                plan_.backend.c_str());
-  OpenFile model;
-  if (!open_inside(dir_, plan_.model, {Code::model_missing, Code::model_invalid}, &model, failure)) return false;
-  if (model.bytes == 0) return fail(failure, Code::model_invalid, "%s is empty", plan_.model.c_str());
-  Bindings bindings;
-  if (!bindings.open_inputs(plan_, dir_, failure)) return false;
+  Pipeline pipeline;
+  if (!pipeline.open_files(plan_, dir_, failure)) return false;
   SampleFile samples;
   if (!samples.create(dir_, plan_.warmup.max_count, plan_.steady.max_count, failure)) return false;
 
   const int threads_before = thread_count();  // more than one under an emulator
   channel->enter(Phase::hello);
-  bool opened = runtime->open(lib_dir_.c_str(), failure);
-  say_hello(channel, plan_, opened ? runtime_version(runtime, plan_.runtime.c_str(), lib_dir_) : "");
+  bool opened = pipeline.open_library(lib_dir_.c_str(), failure);
+  say_hello(channel, plan_, opened ? runtime_version(pipeline.runtime(), plan_.runtime.c_str(), lib_dir_) : "");
   if (!opened) return false;
 
   channel->enter(Phase::load);
-  LoadRequest request = {model.real.c_str(), plan_.backend.c_str(), plan_.threads};
   // A process with threads cannot fork safely, and the cold load needs a fork.
   const char* not_cold = nullptr;
   if (!plan_.load_cold) not_cold = "not asked for";
   else if (thread_count() != threads_before) not_cold = "the library started threads when it was opened";
-  if (!timed_load(channel, runtime, request, model, not_cold, failure)) return false;
+  if (!timed_load(channel, &pipeline, not_cold, failure)) return false;
   spread_threads(plan_.affinity, plan_.threads);
 
   channel->enter(Phase::adapters);
-  if (!bindings.bind(plan_, runtime, failure) || !bindings.feed(0, failure)) return false;
-  if (!time_adapters(channel, &bindings, failure)) return false;
+  if (!pipeline.bind(failure) || !pipeline.feed(0, failure)) return false;
+  if (!time_adapters(channel, &pipeline, failure)) return false;
 
   channel->enter(Phase::first);
   Sample first;
-  if (!time_first(runtime, &first, failure)) return false;
+  if (!time_first(&pipeline, &first, failure)) return false;
   Line line("first");
   channel->send(line.integer("start_ns", first.start_ns).integer("elapsed_ns", first.elapsed_ns));
   spread_threads(plan_.affinity, plan_.threads);  // a pool may be made only at the first call
 
   Timed timed;
   channel->enter(Phase::warmup);
-  if (!time_phase(runtime, plan_.warmup, samples.warmup(), &timed, failure)) return false;
+  if (!time_phase(&pipeline, plan_.warmup, samples.warmup(), &timed, failure)) return false;
   report_phase(channel, "warmup", timed);
   channel->enter(Phase::steady);
-  if (!time_phase(runtime, plan_.steady, samples.steady(), &timed, failure)) return false;
+  if (!time_phase(&pipeline, plan_.steady, samples.steady(), &timed, failure)) return false;
   report_phase(channel, "steady", timed);
 
   channel->enter(Phase::output);
-  return plan_.write_outputs.empty() || write_outputs(channel, plan_, dir_, runtime, &bindings, failure);
+  return plan_.write_outputs.empty() || write_outputs(channel, plan_, dir_, &pipeline, failure);
 }
 
 int PlanJob::run(Channel* channel) {

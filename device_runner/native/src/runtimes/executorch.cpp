@@ -85,10 +85,13 @@ class ExecuTorchRuntime : public Runtime {
   bool has_names() override { return false; }
 
   bool load(const LoadRequest& request, Failure* failure) override {
+    // The process has one pool. It is made before the first model, since XNNPACK takes it when a delegate is made, and
+    // then left alone: a model that was loaded already holds on to it.
+    static bool pool_made = false;
     auto* pool = executorch::extension::threadpool::get_threadpool();
-    // Before the model: XNNPACK takes the pool when a delegate is made.
-    if (pool == nullptr || !pool->_unsafe_reset_threadpool(static_cast<uint32_t>(request.threads)))
+    if (!pool_made && (pool == nullptr || !pool->_unsafe_reset_threadpool(static_cast<uint32_t>(request.threads))))
       return fail(failure, Code::runtime_error, "ExecuTorch: no pool of %d threads", request.threads);
+    pool_made = true;
     module_ = new Module(request.model_path, Module::LoadMode::Mmap);
     if (!ok(module_->load(), "load", Code::model_invalid, failure) ||
         !ok(module_->load_method(kMethod), "load forward", Code::model_invalid, failure))
@@ -180,8 +183,7 @@ class ExecuTorchRuntime : public Runtime {
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) Runtime* edgebench_plugin(int version) {
-  static ExecuTorchRuntime runtime;
-  return version == kPluginVersion ? &runtime : nullptr;
+  return version == kPluginVersion ? new ExecuTorchRuntime : nullptr;
 }
 
 }  // namespace edgebench

@@ -41,9 +41,6 @@ class ExecuTorchProxy : public Runtime {
 
 }  // namespace
 
-Runtime* executorch_runtime() {
-  static ExecuTorchProxy runtime;
-  return &runtime;
-}
+Runtime* make_executorch_runtime() { return new ExecuTorchProxy; }
 
 }  // namespace edgebench

@@ -192,9 +192,6 @@ class LiteRtRuntime : public Runtime {
 
 }  // namespace
 
-Runtime* litert_runtime() {
-  static LiteRtRuntime runtime;
-  return &runtime;
-}
+Runtime* make_litert_runtime() { return new LiteRtRuntime; }
 
 }  // namespace edgebench

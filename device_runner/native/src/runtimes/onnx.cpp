@@ -63,6 +63,10 @@ class OnnxRuntime : public Runtime {
         !ok(api_->set_execution_mode(options, ort::kSequential), code, failure) ||
         !ok(api_->set_optimisation_level(options, ort::kOptimiseAll), code, failure))
       return false;
+    // Each session has threads of its own, which go on looking for work when a call has ended; those of one stage must
+    // not do so at the cost of the next.
+    if (request.chained && !ok(api_->add_session_config_entry(options, "session.force_spinning_stop", "1"), code, failure))
+      return false;
     // From its path and not from memory: only so does the library confine a model's external data to the model's own
     // directory, symbolic links followed.
     if (!ok(api_->create_session(env, request.model_path, options, &session_), Code::model_invalid, failure))
@@ -159,9 +163,6 @@ class OnnxRuntime : public Runtime {
 
 }  // namespace
 
-Runtime* onnx_runtime() {
-  static OnnxRuntime runtime;
-  return &runtime;
-}
+Runtime* make_onnx_runtime() { return new OnnxRuntime; }
 
 }  // namespace edgebench

@@ -91,7 +91,9 @@ struct Api {
   void (*release_status)(Status*);
   Unused<4> unused94;
   void (*release_type_info)(TypeInfo*);
-  Unused<34> unused99;
+  Unused<31> unused99;
+  Error (*add_session_config_entry)(SessionOptions*, const char* key, const char* value);
+  Unused<2> unused131;
   Error (*run_with_binding)(Session*, const RunOptions*, const IoBinding*);
   Error (*create_binding)(Session*, IoBinding** out);
   Unused<1> unused135;
@@ -128,6 +130,7 @@ static_assert(at<void*>(offsetof(Api, allocator_free), 76));
 static_assert(at<void*>(offsetof(Api, default_allocator), 78));
 static_assert(at<void*>(offsetof(Api, release_status), 93));
 static_assert(at<void*>(offsetof(Api, release_type_info), 98));
+static_assert(at<void*>(offsetof(Api, add_session_config_entry), 130));
 static_assert(at<void*>(offsetof(Api, run_with_binding), 133));
 static_assert(at<void*>(offsetof(Api, create_binding), 134));
 static_assert(at<void*>(offsetof(Api, bind_input), 136));

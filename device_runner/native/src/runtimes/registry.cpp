@@ -5,22 +5,22 @@
 
 namespace edgebench {
 
-Runtime* onnx_runtime();
-Runtime* litert_runtime();
-Runtime* executorch_runtime();
+Runtime* make_onnx_runtime();
+Runtime* make_litert_runtime();
+Runtime* make_executorch_runtime();
 
 namespace {
 constexpr struct {
   const char* name;
   Runtime* (*make)();
 } kRuntimes[] = {
-    {"onnx", onnx_runtime},
-    {"tflite", litert_runtime},
-    {"executorch", executorch_runtime},
+    {"onnx", make_onnx_runtime},
+    {"tflite", make_litert_runtime},
+    {"executorch", make_executorch_runtime},
 };
 }  // namespace
 
-Runtime* find_runtime(const char* name) {
+Runtime* make_runtime(const char* name) {
   for (const auto& entry : kRuntimes)
     if (strcmp(entry.name, name) == 0) return entry.make();
   return nullptr;

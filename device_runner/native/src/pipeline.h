@@ -1,0 +1,57 @@
+// The stages of a plan in this process: their models, one after the other, as one inference. Most plans have one stage.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bindings.h"
+#include "failure.h"
+#include "paths.h"
+#include "plan.h"
+#include "runtime.h"
+
+namespace edgebench {
+
+class Pipeline {
+ public:
+  // A tensor that is kept: its place in the plan, and where it is after adapt_outputs().
+  struct Output {
+    const TensorPlan* plan;
+    const void* data;
+    uint64_t bytes;
+  };
+
+  // Opens every file that the plan names. Needs no library, so it is done before one is opened. The plan outlives this.
+  bool open_files(const Plan& plan, const Directory& dir, Failure* failure);
+  bool open_library(const char* lib_dir, Failure* failure);
+  // The first stage's; each stage has an instance of the same runtime.
+  Runtime* runtime() { return stages_[0].runtime; }
+  // Loads every model.
+  bool load(Failure* failure);
+  bool bind(Failure* failure);
+
+  bool feed(uint64_t index, Failure* failure);
+  bool adapt_inputs(Failure* failure);
+  // One inference, from the first stage's filled input buffers to the last one's computed outputs. Allocates nothing.
+  bool invoke(Failure* failure);
+  // Makes the outputs readable, and adapts those that are kept.
+  bool fetch(Failure* failure) { return stages_.back().runtime->fetch(failure); }
+  bool adapt_outputs(Failure* failure);
+
+  const std::vector<Output>& outputs() const { return outputs_; }
+  const std::vector<OpenFile>& models() const { return models_; }
+
+ private:
+  struct Stage {
+    Runtime* runtime = nullptr;
+    Bindings bindings;
+  };
+
+  const Plan* plan_ = nullptr;
+  std::vector<Stage> stages_;
+  std::vector<OpenFile> models_;
+  std::vector<Output> outputs_;
+};
+
+}  // namespace edgebench
