@@ -193,7 +193,7 @@ def _request(
             "target": options.target,
             "calibration": [options.calibration_samples, options.methods, options.max_points] if quantised else None,
             "sets": prepared.set_digests,
-            "toolchain": toolchain(runtime),
+            "toolchain": toolchain(runtime, prepared.subject.given),
             "reference": reference.bundle.digest if reference is not None and draft.asked != "identity" else None,
         }
     )

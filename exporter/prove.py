@@ -55,7 +55,8 @@ def prove(
     given = subject.given
     against = f"the float model {made.weights.digest[:12]} in torch"
     if given is not None:
-        against = f"the given {given.form} file {made.weights.digest[:12]} on {runtime.name}"
+        converted = "".join(f", as {tool} {version} converted it," for tool, version in given.tools.items())
+        against = f"the given {given.form} file {made.weights.digest[:12]}{converted} on {runtime.name}"
     parity = verify.parity(made.evaluation, outputs, prepared.primary, golden, against)
     right = points = None
     if subject.signature.metric == "top1":

@@ -19,7 +19,7 @@ from typing import Any
 from edgedeploy import bundle
 from edgedeploy.errors import UserError
 from exporter.fetch import cache_root
-from exporter.given import COMPANIONS, runtime_of
+from exporter.given import COMPANIONS, TENSORFLOW_FORMS, form_of, runtime_of
 from exporter.options import Options
 from exporter.outcome import Outcome
 from exporter.runtimes.base import Runtime
@@ -66,7 +66,8 @@ def key(
 def _may_change(subject: str, weights: str | None, student: str | None) -> bool:
     """Whether what the subject is made of is not all in its name and in the files that are looked at."""
     if not is_zoo(subject):
-        return ".py:" in subject
+        # what TensorFlow makes of a model depends on a version that may be another Python's
+        return ".py:" in subject or form_of(subject) in TENSORFLOW_FORMS
     # random weights of a model whose shape is in the zoo's code are the same each time; a hub and a folder hold what they like
     return weights != "random" or any("@" in name or name.startswith("hf:") for name in (subject, student or ""))
 

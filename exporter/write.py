@@ -11,6 +11,7 @@ from pathlib import Path
 from edgedeploy import __version__, bundle, isa, metrics
 from edgedeploy.artifact import Conformance, Lineage, Manifest, Recipe, Stage
 from exporter import claims, contents, lower
+from exporter.given.file import GivenFile
 from exporter.made import Made, Reference
 from exporter.operators.base import Draft
 from exporter.options import Options
@@ -19,12 +20,12 @@ from exporter.prove import Proof
 from exporter.runtimes.base import Runtime
 
 
-def toolchain(runtime: Runtime) -> dict[str, str]:
+def toolchain(runtime: Runtime, given: GivenFile | None = None) -> dict[str, str]:
     """Versions of what made the artifact."""
     versions = {"edgedeploy": __version__, "python": platform.python_version()}
     for name in ("torch", *runtime.packages):
         versions[name] = importlib.metadata.version(name)
-    return versions
+    return {**versions, **(given.tools if given is not None else {})}
 
 
 def write(
@@ -49,7 +50,7 @@ def write(
     if subject.given is not None and subject.given.small and precision == "fp32":
         precision = "as-given"
     atol, rtol = claims.tolerance(precision, {name: array[: proof.golden] for name, array in proof.outputs.items()})
-    versions = toolchain(runtime)
+    versions = toolchain(runtime, subject.given)
     other = made.weights.digest != prepared.original.weights.digest
     training = {"training": made.weights.recipe} if made.weights.recipe else {}
     if subject.given is not None:

@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--model", "models", multiple=True, metavar="KIND", help="torch, .pt2, .onnx, .tflite or .pte. Default: all.")
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="KIND",
+    help="torch, .pt2, .onnx, .tflite, .pte, .keras or SavedModel. Default: all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 def command(models: tuple[str, ...], as_json: bool) -> None:
     """Print what can be exported: operator x runtime x kind of model, and why not the rest.
@@ -59,12 +65,12 @@ def _print(rows: list[Row]) -> None:
         where = (row.model, row.family, f"{row.runtime}-{row.backend}")
         lines.setdefault(where, {})[row.operator] = "yes" if row.why is None else f"no {reasons[row.why]}"
     table: list[tuple[str, ...]] = [("model", "family", "runtime", *operators)]
-    for which, answers in lines.items():
-        cells = [answers[operator] for operator in operators]
+    for where, answers in lines.items():
+        told = [answers[operator] for operator in operators]
         # one reason for all of them is said once
-        table.append((*which, *(cells if len(set(cells)) > 1 else [cells[0], *("." for _ in cells[1:])])))
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    for line in table:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        table.append((*where, *(told if len(set(told)) > 1 else [told[0], *("." for _ in told[1:])])))
+    widths = [max(len(cells[column]) for cells in table) for column in range(len(table[0]))]
+    for cells in table:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
     for why, number in reasons.items():
         click.echo(f"{number}: {why}")

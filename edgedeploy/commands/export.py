@@ -34,7 +34,7 @@ class SomeFailed(EdgedeployError):
 @click.option("--subject", "subjects", default="fashion-lite0", show_default=True, metavar="NAME[,NAME…]",
               help="A built-in subject, all of them, one of the study's four or study for all of those, a zoo's model "
                    "(timm:resnet18, torchvision:…, hf:…), FILE.py:ATTRIBUTE, or with --data a file .pt2, .onnx, "
-                   ".tflite or .pte.")  # fmt: skip
+                   ".tflite, .pte or .keras or a SavedModel's folder.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path),
               help="The sets of a model file (an .npz), or of a zoo's model (that, or a folder of images).")  # fmt: skip
 @click.option("--weights", metavar="WHICH",

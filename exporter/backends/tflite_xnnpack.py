@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgedeploy.artifact import Coverage, Port, Precision
+from edgedeploy.errors import UserError
 from exporter.backends import tflite_convert, tflite_coverage
 from exporter.backends.precisions import refusal
 from exporter.backends.tflite_ends import ends
 from exporter.calibration import Ranges
+from exporter.given import tensorflow
+from exporter.given.tensorflow import SCHEME, is_from_tensorflow
 from exporter.runtimes.base import CalibrationMethod, Work
 from exporter.runtimes.lowering import calibration_examples, converting, fed
 from exporter.runtimes.quiet import quiet
@@ -62,15 +65,19 @@ class TfliteXnnpack:
         return made
 
     def schemes(self, work: Work) -> tuple[str, ...]:
-        """One per family."""
+        """One per family; what TensorFlow converted, it quantises too."""
+        if is_from_tensorflow(work.given):
+            return (SCHEME,)
         return ("linear",) if work.family == "transformer" else ("full",)
 
-    def calibrate(self, float_model: Path, inputs: Sequence[Port], work: Work, scheme: str) -> Calibrated:
+    def calibrate(self, float_model: Path, inputs: Sequence[Port], work: Work, scheme: str) -> Calibrated | tuple[Port, ...]:
         """As `TfliteBackend.calibrate`: runs the float model, observing every float tensor.
 
         The quantiser's own calibrator keeps a moving average of the extremes, which saturates outputs, and knows no
-        other method than it and min-max.
+        other method than it and min-max. TensorFlow's conversion sees the examples itself.
         """
+        if scheme == SCHEME:
+            return tuple(inputs)
         with quiet():
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
@@ -93,9 +100,11 @@ class TfliteXnnpack:
         return Calibrated(float_model.read_bytes(), ranges, {name: rank for name, (_, rank) in tensors.items()})
 
     def quantise(
-        self, calibrated: Calibrated, work: Work, scheme: str, method: CalibrationMethod, destination: Path
+        self, calibrated: Calibrated | tuple[Port, ...], work: Work, scheme: str, method: CalibrationMethod, destination: Path
     ) -> dict[str, Any]:
         """As `TfliteBackend.quantise`."""
+        if isinstance(calibrated, tuple):
+            return _by_tensorflow(calibrated, work, method, destination)
         with converting("tflite", "quantise this model"):
             _quantise(calibrated, scheme, method, destination)
         return {
@@ -117,6 +126,15 @@ class TfliteXnnpack:
     def coverage(self, model: Path) -> Coverage:
         """As `TfliteBackend.coverage`."""
         return tflite_coverage.of(model, self.interpreter(model, 1))
+
+
+def _by_tensorflow(inputs: tuple[Port, ...], work: Work, method: CalibrationMethod, destination: Path) -> dict[str, Any]:
+    if method != "minmax":
+        raise UserError(f"TensorFlow's converter finds ranges by min-max alone, not by {method}; use --calibration minmax")
+    assert work.given is not None  # the scheme is of given models alone
+    tensorflow.quantise(work.given, fed(calibration_examples(work), inputs), destination)
+    examples = {"scheme": SCHEME, "calibration": method, "calibration_examples": len(work.calibration or ())}
+    return {**examples, **tensorflow.DESCRIPTION}
 
 
 def _quantise(calibrated: Calibrated, scheme: str, method: CalibrationMethod, destination: Path) -> None:

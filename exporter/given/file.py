@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -21,7 +21,8 @@ class GivenFile:
     path: the copy that is used. form: what was given (".onnx"). own_inputs, own_outputs: what the file calls its ends, in
     the order of `inputs` and `outputs`, whose names are made fit for a signature. parameters, macs: as counted in the file.
     small: why its weights cannot be made smaller, "" where they are float32. changes: what the copy has other than the
-    original, for people. kept: holds the folder that `path` is in.
+    original, for people. tools: what it was converted by, with versions. fixed: of a model that TensorFlow converted, what it
+    makes int8 of. kept: holds the folders that the paths are in.
     """
 
     path: Path
@@ -36,6 +37,8 @@ class GivenFile:
     family: Literal["convolutional", "transformer"]
     small: str = ""
     changes: tuple[str, ...] = ()
+    tools: Mapping[str, str] = field(default_factory=dict)
+    fixed: Path | None = None
     kept: Any = field(default=None, compare=False, repr=False)
 
 

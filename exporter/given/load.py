@@ -7,6 +7,7 @@ from pathlib import Path
 from edgedeploy.errors import UserError
 from edgedeploy.signature import Signature
 from exporter.fetch import sha256_of
+from exporter.given import SAVED_MODEL, TENSORFLOW_FORMS, form_of
 from exporter.given.file import GivenFile, safe_name
 from exporter.given.probe import probe
 from exporter.subjects.arrays import chosen, read_sets
@@ -18,11 +19,16 @@ _LAYOUT = "arrays <split>_<input name>, and <split>_labels where accuracy is to 
 
 def load_given(path: Path, data: Path | None) -> Subject:
     """The subject that a model file and its .npz are. Raises UserError where one is missing, unsafe or does not fit."""
-    if not path.is_file():
+    form = form_of(str(path))
+    if not path.is_file() and form != SAVED_MODEL:
         raise UserError(f"there is no file {path}.")
     if data is None or not data.is_file():
         missing = "--data data.npz is missing" if data is None else f"there is no file {data}"
         raise UserError(f"{path} needs its data: {missing} ({_LAYOUT}).")
+    if form in TENSORFLOW_FORMS:
+        from exporter.given.tensorflow import convert
+
+        return subject_of(*convert(path), path, data)
     digest = sha256_of(path)
     return subject_of(probe(path), digest, path, data)
 

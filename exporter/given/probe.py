@@ -24,13 +24,17 @@ LEAST_BYTES, PER_BYTE = 12 << 30, 6
 MOST_BYTES = 2**31 - 1
 
 
-def probe(path: Path) -> GivenFile:
-    """What the file is. Raises UserError where there is none, and where it cannot be used: damaged, hostile, not static."""
+def probe(path: Path, given: Path | None = None) -> GivenFile:
+    """What the file is; `given`: what it was made from, which the user knows it by.
+
+    Raises UserError where there is none, and where it cannot be used: damaged, hostile, not static.
+    """
     if not path.is_file():
         raise UserError(f"there is no file {path}.")
+    called = given or path
     size = path.stat().st_size
     if size > MOST_BYTES:
-        raise UserError(f"{path} has {size:,} bytes; model files of up to 2 GB can be taken.")
+        raise UserError(f"{called} has {size:,} bytes; model files of up to 2 GB can be taken.")
     form = path.suffix.lower()
     folder = tempfile.TemporaryDirectory(prefix="edgedeploy-given-")
     copy = Path(folder.name) / f"model{form}"
@@ -43,16 +47,16 @@ def probe(path: Path) -> GivenFile:
             command, capture_output=True, stdin=subprocess.DEVNULL, timeout=WALL_SEC, check=False, env=environment
         )
     except subprocess.TimeoutExpired:
-        raise UserError(f"{path} was not loaded and run once in {WALL_SEC} s; it cannot be used.") from None
+        raise UserError(f"{called} was not loaded and run once in {WALL_SEC} s; it cannot be used.") from None
     try:
         told: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     except (ValueError, IndexError):
-        raise UserError(f"{path} cannot be used: {_death(ended)}") from None
+        raise UserError(f"{called} cannot be used: {death(ended, 'its runtime')}") from None
     if "refused" in told:
-        raise UserError(f"{path} cannot be used: {told['refused']}")
+        raise UserError(f"{called} cannot be used: {told['refused']}")
     return GivenFile(
         path=copy, form=form, runtime=RUNTIMES[form],
-        inputs=specs(told["inputs"], str(path)), outputs=specs(told["outputs"], str(path)),
+        inputs=specs(told["inputs"], str(called)), outputs=specs(told["outputs"], str(called)),
         own_inputs=tuple(end["name"] for end in told["inputs"]), own_outputs=tuple(end["name"] for end in told["outputs"]),
         parameters=told["parameters"], macs=told["macs"], family=told["family"], small=told["small"],
         changes=tuple(told["changes"]), kept=folder,
@@ -76,10 +80,11 @@ def _memory(size: int) -> int:
     return max(LEAST_BYTES, PER_BYTE * size)
 
 
-def _death(ended: subprocess.CompletedProcess[bytes]) -> str:
+def death(ended: subprocess.CompletedProcess[bytes], what: str) -> str:
+    """How a process ended that told nothing, in words."""
     lines = [line.strip() for line in ended.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     said = f" ({lines[-1][:300]})" if lines else ""
     if ended.returncode < 0:
         name = signal.Signals(-ended.returncode).name
-        return f"its runtime died of {name} while loading it or running it once{said}"
-    return f"its runtime ended with exit code {ended.returncode} while loading it or running it once{said}"
+        return f"{what} died of {name} while loading it or running it once{said}"
+    return f"{what} ended with exit code {ended.returncode} while loading it or running it once{said}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from exporter.given import SAVED_MODEL, TENSORFLOW_FORMS
 from exporter.operators.base import Draft, Operator
 
 #: why no operator but identity goes: what the file says is final
@@ -13,6 +14,8 @@ _FINISHED = {
 #: why it cannot be cut
 _UNCUT = {
     ".tflite": "nothing here takes a .tflite apart",
+    ".keras": "TensorFlow converts a .keras whole, and nothing here takes a .tflite apart",
+    SAVED_MODEL: "TensorFlow converts a SavedModel whole, and nothing here takes a .tflite apart",
 }
 _SOURCE = "use the model it was made from (a .pt2 program with --data, or FILE.py:ATTRIBUTE)"
 
@@ -21,6 +24,11 @@ def refusal(
     form: str, runtime_of_form: str, small: str, draft: Draft, operators: Sequence[Operator], runtime: str
 ) -> str | None:
     """Why a file of this form cannot be exported so, and what to do; None where it can. small: as in GivenFile."""
+    if runtime != runtime_of_form and form in TENSORFLOW_FORMS:
+        return (
+            f"TensorFlow's converter makes a .tflite of a {form}, and nothing here leads from it to {runtime}; "
+            f"use --runtime {runtime_of_form}"
+        )
     if runtime != runtime_of_form:
         return (
             f"a {form} file is for {runtime_of_form}, and nothing here converts it to {runtime}; "

@@ -45,7 +45,8 @@ def load(name: str, data: Path | None = None, *, weights: str | None = None, stu
 
     A built-in name; one of the study's; a model of a zoo (`timm:resnet18`, see `zoo.reference`), which alone with the
     study's takes `weights` ("pretrained", "random" or a safetensors file) and `student`; `my_model.py:attribute`; or
-    `model.pt2`, or a model file as given (`model.onnx`, `.tflite`, `.pte`), with its `data` (.npz).
+    `model.pt2`, or a model file as given (`model.onnx`, `.tflite`, `.pte`, `.keras`, a SavedModel's
+    folder), with its `data` (.npz).
 
     Raises UserError where there is no such subject, or the user's file does not give one.
     """
@@ -80,5 +81,5 @@ def load(name: str, data: Path | None = None, *, weights: str | None = None, stu
         return load_custom(name)
     raise UserError(
         f"there is no subject {name!r}. Built in: {', '.join(_BUILT_IN)}. The study's: {', '.join(PAIRS)}. A zoo's: {FORM}. "
-        "Your own: my_model.py:attribute; model.pt2, model.onnx, model.tflite or model.pte with --data."
+        "Your own: my_model.py:attribute; a .pt2, .onnx, .tflite, .pte or .keras file or a SavedModel with --data."
     )
