@@ -14,7 +14,7 @@ from device_runner.cache import cache_root
 from edgedeploy.errors import UserError
 
 MANIFEST = "bundle.json"
-BUILD_COMMAND = "scripts/build_runner"
+BUILD_COMMAND = "edgedeploy bundles build"
 
 
 class BundleFile(BaseModel):
@@ -93,10 +93,15 @@ def read_bundle(root: Path) -> RunnerBundle | None:
     return RunnerBundle(root, manifest)
 
 
+def find(abi: str) -> RunnerBundle | None:
+    """The built runner of `abi`, None where there is none. Raises UserError for an ABI that nobody knows."""
+    pins_file(abi)
+    return read_bundle(default_root(abi))
+
+
 def locate(abi: str) -> RunnerBundle:
     """The built runner of `abi`. Raises UserError, naming the command that builds it, when it is not there."""
-    pins_file(abi)
-    found = read_bundle(default_root(abi))
+    found = find(abi)
     if found is None:
-        raise UserError(f"the native runner for {abi} is not built; run {BUILD_COMMAND} --abi {abi}")
+        raise UserError(f"the native runner for {abi} is not built; build it with: {BUILD_COMMAND} --abi {abi}")
     return found

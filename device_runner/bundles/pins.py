@@ -46,9 +46,14 @@ class Pins(BaseModel):
     packages: tuple[Package, ...]
 
 
+def known_abis() -> list[str]:
+    """The ABIs there are pins for."""
+    return sorted(path.stem for path in _HERE.glob("*.json"))
+
+
 def pins_file(abi: str) -> Path:
     """The data file of `abi`. Raises UserError naming the known ones."""
-    known = sorted(path.stem for path in _HERE.glob("*.json"))
+    known = known_abis()
     if abi not in known:
         raise UserError(f"there is no runner for {abi!r}; choose one of {', '.join(known)}")
     return _HERE / f"{abi}.json"

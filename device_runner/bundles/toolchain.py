@@ -12,6 +12,9 @@ from pathlib import Path
 
 from edgedeploy.errors import UserError
 
+#: the version is the one that scripts/setup takes
+_INSTALL = "install what the build needs: pip install 'cmake==3.31.*' ninja"
+
 
 @dataclass(frozen=True)
 class Toolchain:
@@ -42,7 +45,9 @@ def find_toolchain(machine: str) -> Toolchain:
         raise UserError(f"no C++ compiler for linux-{machine}; install one: {install}")
     cmake = _tool("cmake")
     if cmake is None:
-        raise UserError(f"cmake is missing; install it: {sys.executable} -m pip install 'cmake>=3.16' ninja")
+        raise UserError(f"cmake is missing; {_INSTALL}")
+    if _tool("ninja") is None and _tool("make") is None:
+        raise UserError(f"ninja is missing, and so is make; {_INSTALL}")
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
     description = version.splitlines()[0] if version else Path(compiler).name
     return Toolchain(compiler, description, cmake, _tool("ninja"), machine, native)

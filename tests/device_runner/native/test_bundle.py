@@ -108,7 +108,7 @@ def test_a_build_that_fails_leaves_what_was_there(monkeypatch: pytest.MonkeyPatc
 def test_locate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runner_bundle: bundles.RunnerBundle) -> None:
     monkeypatch.setenv("EDGEDEPLOY_CACHE", str(tmp_path))
     abi = bundles.host_abi()
-    with pytest.raises(UserError, match=f"scripts/build_runner --abi {abi}"):
+    with pytest.raises(UserError, match=f"edgedeploy bundles build --abi {abi}"):
         bundles.locate(abi)
     shutil.copytree(runner_bundle.root, tmp_path / "runner" / abi)
     found = bundles.locate(abi)
@@ -132,6 +132,43 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         toolchain.find_toolchain(host)
     with pytest.raises(UserError, match=r"apt-get install g\+\+-" + other.replace("_", "-") + "-linux-gnu"):
         toolchain.find_toolchain(other)
+
+
+def test_no_build_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    compiler = shutil.which("g++")
+    assert compiler
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CXX", compiler)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    install = r"pip install 'cmake==3\.31\.\*' ninja"
+    with pytest.raises(UserError, match="cmake is missing.*" + install):
+        toolchain.find_toolchain(bundles.host_abi().removeprefix("linux-"))
+    (tmp_path / "cmake").write_text("")
+    (tmp_path / "cmake").chmod(0o755)
+    with pytest.raises(UserError, match="ninja is missing.*" + install):
+        toolchain.find_toolchain(bundles.host_abi().removeprefix("linux-"))
+
+
+def test_the_commands(runner_bundle: bundles.RunnerBundle, tmp_path: Path) -> None:
+    def command(*arguments: str, cache: Path) -> dict[str, object]:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgedeploy", "bundles", *arguments, "--json"], capture_output=True, text=True,
+            timeout=300, check=False, env={**os.environ, "EDGEDEPLOY_CACHE": str(cache)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+    abi = bundles.host_abi()
+    (tmp_path / "runner").mkdir()
+    (tmp_path / "runner" / abi).symlink_to(runner_bundle.root)
+    (entry,) = (each for each in command("list", cache=tmp_path)["bundles"] if each["abi"] == abi)  # type: ignore[attr-defined]
+    assert (entry["built"], entry["path"]) == (True, str(tmp_path / "runner" / abi))
+    assert set(entry["runtimes"]) == {"onnx", "tflite", "executorch"}
+    absent = command("list", cache=tmp_path / "none")["bundles"]
+    assert [each["built"] for each in absent] == [False, False]  # type: ignore[attr-defined]
+    if not os.environ.get("EDGEBENCH_SANITIZE"):
+        built = command("build", cache=runner_bundle.root.parent.parent)
+        assert (built["abi"], built["path"]) == (abi, str(runner_bundle.root))
 
 
 def test_a_host_there_is_no_runner_for(monkeypatch: pytest.MonkeyPatch) -> None:
