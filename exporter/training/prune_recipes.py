@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.subjects.base import Subject
 from exporter.training.obtain import Shipped
@@ -24,7 +24,19 @@ _TRANSFORMER = PruneRecipe(
     Pruning(macs=0.4, multiple=32),
     Recipe(epochs=3, batch=32, lr=1.5e-4, precision="bfloat16", extra={"temperature": 2.0, "alpha": 0.7}),
 )
-_BY_SUBJECT: dict[str, PruneRecipe] = {}
+
+
+def _shipped(recipe: PruneRecipe, subject: str, sha256: str) -> PruneRecipe:
+    return replace(recipe, shipped=Shipped(f"{subject}-pruned.safetensors", sha256))
+
+
+_BY_SUBJECT: dict[str, PruneRecipe] = {
+    "fashion-lite0": _shipped(
+        _CONVOLUTIONAL, "fashion-lite0", "485701dc8fe127396440bb306cc63c1b0d05e1fcaebf7a6c10e027b915391c58"
+    ),
+    "film-minilm": _shipped(_TRANSFORMER, "film-minilm", "013594bdd418ed7833cc15ee34ef9078e9b1b3fc048f78d7c1aba9885b595d0a"),
+    "news-minilm": _shipped(_TRANSFORMER, "news-minilm", "9b6a56e1dc46955e59331758e92c5d7107bda8a131d239f6bedce5aeb6a7fba8"),
+}
 
 
 def prune_recipe(subject: Subject) -> PruneRecipe:
