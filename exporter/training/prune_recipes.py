@@ -34,6 +34,9 @@ _BY_SUBJECT: dict[str, PruneRecipe] = {
     "fashion-lite0": _shipped(
         _CONVOLUTIONAL, "fashion-lite0", "485701dc8fe127396440bb306cc63c1b0d05e1fcaebf7a6c10e027b915391c58"
     ),
+    "fashion-lite2": _shipped(
+        _CONVOLUTIONAL, "fashion-lite2", "460a8cd1d59de6bb58e8026d8047822f677583078b5c63d3bcfdc5058a986d21"
+    ),
     "film-minilm": _shipped(_TRANSFORMER, "film-minilm", "013594bdd418ed7833cc15ee34ef9078e9b1b3fc048f78d7c1aba9885b595d0a"),
     "news-minilm": _shipped(_TRANSFORMER, "news-minilm", "9b6a56e1dc46955e59331758e92c5d7107bda8a131d239f6bedce5aeb6a7fba8"),
 }
