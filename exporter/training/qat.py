@@ -85,6 +85,7 @@ def qat_plan(subject: Subject, original: nn.Module, recipe: QatRecipe) -> Plan:
         teacher=original,
         rebuild=rebuild,
         remarks=remarks,
+        whole=True,
     )
     return tune_plan(subject, changed, recipe.train, recipe.shipped)
 

@@ -42,6 +42,8 @@ class Changed:
     training starts from. inputs: digests of what it was made from, beside the training set and the teacher.
     rebuild, remarks: as in Plan, for a form whose shapes are known only once it is made.
     teacher: gives the soft answers; None to learn from the labels alone.
+    whole: it takes the signature's own shapes only, as a traced graph does; a batch that the subject cut short, such as a
+    text's padding, is then fed as the set gives it.
     """
 
     what: str
@@ -50,6 +52,7 @@ class Changed:
     teacher: nn.Module | None
     rebuild: Callable[[Mapping[str, Any]], nn.Module] | None = None
     remarks: Callable[[], Mapping[str, Any]] | None = None
+    whole: bool = False
 
 
 def input_names(subject: Subject) -> tuple[str, ...]:
@@ -57,17 +60,24 @@ def input_names(subject: Subject) -> tuple[str, ...]:
     return tuple(spec.name for spec in subject.signature.inputs)
 
 
-def train_batches(subject: Subject) -> TrainBatch:
-    """How the subject's training examples are fed: its own augmentation, else the train set as it is."""
-    if subject.train_batch is not None:
-        return subject.train_batch
+def train_batches(subject: Subject, *, whole: bool = False) -> TrainBatch:
+    """How the subject's training examples are fed: its own augmentation, else the train set as it is. whole: see Changed."""
+    own = subject.train_batch
+    if own is not None and not whole:
+        return own
+    shapes = [spec.shape[1:] for spec in subject.signature.inputs]
     train, names = subject.split("train"), input_names(subject)
 
     def plain(rows: Rows, rng: np.random.Generator) -> tuple[Tensor, ...]:
         arrays = train.take(rows).batch(0, len(rows))
         return tuple(torch.from_numpy(np.ascontiguousarray(arrays[name])) for name in names)
 
-    return plain
+    def of_full_size(rows: Rows, rng: np.random.Generator) -> tuple[Tensor, ...]:
+        assert own is not None
+        made = own(rows, rng)
+        return made if [tuple(x.shape[1:]) for x in made] == shapes else plain(rows, rng)
+
+    return plain if own is None else of_full_size
 
 
 def tune_plan(subject: Subject, changed: Changed, recipe: Recipe, shipped: Shipped | None = None) -> Plan:
@@ -88,7 +98,7 @@ def tune_plan(subject: Subject, changed: Changed, recipe: Recipe, shipped: Shipp
         return _unfrozen(changed.rebuild(metadata))
 
     def examples(progress: Progress | None) -> tuple[int, StepLoss]:
-        train, feed = subject.split("train"), train_batches(subject)
+        train, feed = subject.split("train"), train_batches(subject, whole=changed.whole)
         labels = torch.from_numpy(train.labels)
         if len(train) < recipe.batch:
             raise UserError(

@@ -26,6 +26,7 @@ from exporter.training.qat_fake import ActivationRange, PerChannelWeight
 from exporter.training.qat_graph import training_graph
 from exporter.training.qat_recipes import QatRecipe, ShortRecipe
 from exporter.training.qat_trainee import Trainee
+from exporter.training.recipe import Rows
 from exporter.training.weights import read_metadata, state_digest
 from tests.exporter import tiny
 
@@ -155,3 +156,18 @@ def _digest(cache: Path) -> str:
 def test_it_is_as_accurate_as_the_float_model(made: Weights) -> None:
     right = [right_of(model, tiny.split("evaluation"), ("image",)) for model in (made.model, tiny.trained(24))]
     assert np.mean(right[0]) >= np.mean(right[1]) - 0.01
+
+
+def test_batches_that_a_subject_cuts_short_are_fed_whole(cache: Path) -> None:
+    """As the text subjects do with padding: the traced graph takes one length."""
+    seen = []
+
+    def cut(rows: Rows, rng: np.random.Generator) -> tuple[torch.Tensor, ...]:
+        whole = torch.from_numpy(tiny.split("train").take(rows).batch(0, len(rows))["image"])
+        seen.append(len(seen))
+        return (whole if len(seen) % 2 else whole[..., :12],)
+
+    short = replace(tiny.subject, train_batch=cut)
+    recipe = QatRecipe(ShortRecipe(epochs=1, batch=16, lr=1e-4, extra={"steps": 4, "freeze": 0.5}))
+    assert qat(short, tiny.trained(24), recipe, False, None).origin == "trained now"
+    assert len(seen) >= 4
