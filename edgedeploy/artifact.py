@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from edgedeploy.bounds import Axis, Count, Positive, Scale, Tolerance, ZeroPoint
 from edgedeploy.signature import Dim, DType, SafeName, Signature, Strict, TensorSpec
 
 SCHEMA_VERSION = 1
@@ -21,15 +22,6 @@ SCHEMA_VERSION = 1
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, StringConstraints(max_length=4000)]
 Precision = Literal["fp32", "fp16", "int8-static", "int8-dynamic", "int8-weights", "as-given"]
-#: what counts bytes, operations and examples: never more than a file or a machine has, and a float can still hold it
-Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
-#: the same, and at least one
-Positive = Annotated[int, Field(ge=1, le=2**63 - 1)]
-#: a scale that the runner takes, and that float32 holds
-Scale = Annotated[float, Field(ge=1e-38, le=1e38)]
-ZeroPoint = Annotated[int, Field(ge=-128, le=255)]
-#: what a device may differ by; finite when it is multiplied with a float32
-Tolerance = Annotated[float, Field(ge=0, le=1e30)]
 #: a path inside the bundle: plain names joined by "/", never absolute, never ".."
 RelPath = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_+-][A-Za-z0-9_.+-]*(/[A-Za-z0-9_+-][A-Za-z0-9_.+-]*)*$", max_length=300)
@@ -71,7 +63,7 @@ class Transpose(Strict):
     """Permute the axes."""
 
     op: Literal["transpose"] = "transpose"
-    perm: Annotated[tuple[Annotated[int, Field(ge=0, le=7)], ...], Field(max_length=8)]
+    perm: Annotated[tuple[Axis, ...], Field(max_length=8)]
 
 
 class Reshape(Strict):
@@ -272,9 +264,8 @@ class Manifest(Strict):
     @field_validator("files")
     @classmethod
     def _files_do_not_name_the_manifest(cls, files: dict[str, FileEntry]) -> dict[str, FileEntry]:
-        for reserved in ("manifest.json", "bundle.sha256"):
-            if reserved in files:
-                raise ValueError(f"{reserved} cannot list itself")
+        if {"manifest.json", "bundle.sha256"} & set(files):
+            raise ValueError("manifest.json and bundle.sha256 cannot list themselves")
         return files
 
     @model_validator(mode="after")
@@ -285,8 +276,7 @@ class Manifest(Strict):
         return self
 
     @property
-    def precision(self) -> str:
-        """fp32, int8-static, ..."""
+    def precision(self) -> Precision:
         return self.recipe.precision
 
     @property

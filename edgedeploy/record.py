@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from edgedeploy.artifact import Accuracy, Count, Drop, Sha256, Text
+from edgedeploy.artifact import Accuracy, Drop, Sha256, Text
+from edgedeploy.bounds import Count
 from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS
 from edgedeploy.signature import SafeName, Strict
 

@@ -246,8 +246,10 @@ def test_cancel_when_the_supervisor_does_not_answer(
 ) -> None:
     pid = detached(tmp_path, endless(image_plan(tmp_path, models, "tflite")))
     wait_for(lambda: poll(edgebench, tmp_path)["steady_samples"] > 0, "steady samples")
-    os.kill(pid, signal.SIGSTOP)
+    # samples are the worker's own doing: its first line may still wait for a supervisor that has no CPU
+    wait_for(lambda: "hello" in events(tmp_path).names, "the worker's first line")
     worker = events(tmp_path)["hello"]["pid"]
+    os.kill(pid, signal.SIGSTOP)
     assert edgebench.call("--cancel", tmp_path)["status"]["alive"] is False
     wait_for(lambda: not is_running(worker), "the worker to die")
     events(tmp_path).failed("cancelled")
