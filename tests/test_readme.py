@@ -73,17 +73,20 @@ def write_program(directory: Path) -> None:
         labels = net(torch.from_numpy(images)).argmax(1).numpy()
         data |= {f"{name}_image": images, f"{name}_labels": labels}
     np.savez(directory / "my_data.npz", **data)
+    example = (torch.from_numpy(data["evaluation_image"][:1]),)
+    torch.onnx.export(net, example, dynamo=True, input_names=["image"], external_data=False).save(directory / "my_model.onnx")
 
 
-def test_the_section_shows_both_ways() -> None:
-    python, program = code_blocks(SECTION)
+def test_the_section_shows_all_ways() -> None:
+    python, program, file = code_blocks(SECTION)
     assert [line.split()[1] for line in python] == ["export", "bench"]
     assert "my_model.py:subject" in python[0]
     assert "my_model.pt2" in program[0]
+    assert "my_model.onnx" in file[0]
 
 
 def test_a_model_of_ones_own(tmp_path: Path, environment: dict[str, str]) -> None:
-    python, program = code_blocks(SECTION)
+    python, program, file = code_blocks(SECTION)
     work = tmp_path / "work"
     shutil.copytree(ROOT / "examples", work / "examples")
     for line in python:
@@ -97,3 +100,12 @@ def test_a_model_of_ones_own(tmp_path: Path, environment: dict[str, str]) -> Non
     assert {read.manifest.runtime for read in made if read.manifest.subject != "my-model"} == {"onnx", "tflite", "executorch"}
     for read in made:
         bundle.check_files(read)
+    # another way to give the same model, under the same name
+    (tmp_path / "other").mkdir()
+    write_program(tmp_path / "other")
+    for line in file:
+        run(line, tmp_path / "other", environment)
+    made = [bundle.read(found.parent) for found in (tmp_path / "other/artifacts").glob("*/*/*/manifest.json")]
+    assert {(read.manifest.recipe.asked, read.manifest.runtime) for read in made} == {
+        ("identity", "onnx"), ("sptq", "onnx"), ("partition", "onnx"),
+    }  # fmt: skip

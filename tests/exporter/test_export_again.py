@@ -82,7 +82,11 @@ def test_side_by_side_and_again(folder: Path, tmp_path: Path) -> None:
 def test_ctrl_c_stops_the_children(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgedeploy", "export", *ARGUMENTS, "-j", "2", "--out", str(tmp_path / "out")]
     environment = {**os.environ, "EDGEDEPLOY_CACHE": str(tmp_path / "cache")}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment,
+        # a parent that ignores SIGINT, as a shell's background job does, hands that down
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     end = time.monotonic() + 60
     while len(started := children.read_text().split()) < 2 and time.monotonic() < end:
