@@ -108,8 +108,6 @@ def command(
     asked = _names(operators, operator_registry.STUDY, "--op", (*operator_registry.NAMES, *operator_registry.ALIASES))
     for name in asked:
         operator_registry.parse(name)
-    if max_points != max_points:
-        raise click.UsageError("--max-drop is a number of points, not NaN")
     chosen = _names(methods, CALIBRATION_METHODS, "--calibration")
     for method in chosen:
         if method not in CALIBRATION_METHODS:

@@ -8,7 +8,7 @@ from edgedeploy.artifact import Claim
 from edgedeploy.errors import UserError
 from exporter.operators import stored_claims
 from exporter.operators.base import Draft, Facts
-from exporter.operators.sptq import MIN_INT8_SHARE
+from exporter.operators.sptq import int8_kernels
 
 
 class Int8Dynamic:
@@ -25,15 +25,8 @@ class Int8Dynamic:
 
     def claims(self, facts: Facts) -> list[Claim]:
         """The heavy operators compute in int8; weights are int8 in the file, which is at most about four tenths as large."""
-        left = sorted((op for op in facts.coverage.heavy if op.compute != "int8"), key=lambda op: -op.macs)
-        listed = ", ".join(f"{op.kind} {op.name} ({op.macs:,} MACs)" for op in left[:8])
-        more = f" and {len(left) - 8} more" if len(left) > 8 else ""
         return [
-            Claim(
-                name="int8 kernels",
-                holds=facts.coverage.int8_share >= MIN_INT8_SHARE,
-                detail=f"{facts.coverage.int8_share:.1%} of the MACs in int8; in float: {listed + more or 'none'}",
-            ),
+            int8_kernels(facts),
             stored_claims.weights(facts, "int8"),
             stored_claims.smaller(facts, share=0.4),
         ]

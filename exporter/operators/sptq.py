@@ -29,22 +29,24 @@ class Sptq:
         return int8_claims(facts)
 
 
-def int8_claims(facts: Facts) -> list[Claim]:
-    """The heavy operators compute in int8, with weights per channel; what stayed in float is listed."""
+def int8_kernels(facts: Facts) -> Claim:
+    """The heavy operators compute in int8; what stayed in float is listed."""
     left = [op for op in facts.coverage.heavy if op.compute != "int8"]
     listed = ", ".join(f"{op.kind} {op.name} ({op.macs:,} MACs)" for op in sorted(left, key=lambda op: -op.macs)[:8])
     more = f" and {len(left) - 8} more" if len(left) > 8 else ""
+    return Claim(
+        name="int8 kernels",
+        holds=facts.coverage.int8_share >= MIN_INT8_SHARE,
+        detail=f"{facts.coverage.int8_share:.1%} of the MACs in int8; in float: {listed + more or 'none'}",
+    )
+
+
+def int8_claims(facts: Facts) -> list[Claim]:
+    """The heavy operators compute in int8, with weights per channel."""
+    weights = str(facts.scheme.get("weights"))
     return [
-        Claim(
-            name="int8 kernels",
-            holds=facts.coverage.int8_share >= MIN_INT8_SHARE,
-            detail=f"{facts.coverage.int8_share:.1%} of the MACs in int8; in float: {listed + more or 'none'}",
-        ),
-        Claim(
-            name="weights per channel",
-            holds=str(facts.scheme.get("weights")).startswith("int8 per channel"),
-            detail=str(facts.scheme.get("weights")),
-        ),
+        int8_kernels(facts),
+        Claim(name="weights per channel", holds=weights.startswith("int8 per channel"), detail=weights),
     ]
 
 
