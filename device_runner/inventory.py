@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from device_runner.transports.base import Target
 from edgedeploy.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,17 +17,17 @@ class Device:
     """A device as the inventory knows it; what it says of itself is found out by a session."""
 
     name: str
-    transport: str
+    target: Target
     tier: str = ""
 
     def connect(self) -> Transport:
         """An open transport to it. Raises TransientError when it cannot be reached."""
         from device_runner import transports
 
-        return transports.connect(self.transport)
+        return transports.connect(self.target)
 
 
-_KNOWN = {"local": Device("local", "local")}
+_KNOWN = {"local": Device("local", Target("local"))}
 
 
 def resolve(name: str) -> Device:

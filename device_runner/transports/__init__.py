@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from edgedeploy.errors import UserError
 
 if TYPE_CHECKING:
-    from device_runner.transports.base import Transport
+    from device_runner.transports.base import Target, Transport
 
-#: kind -> the module that has `connect() -> Transport`
+#: kind -> the module that has `connect(target: Target) -> Transport`
 KINDS = {"local": "device_runner.transports.local"}
 
 
-def connect(kind: str) -> Transport:
-    """An open transport of that kind. Raises UserError naming the kinds there are."""
-    if kind not in KINDS:
-        raise UserError(f"no transport {kind!r}; there is {', '.join(sorted(KINDS))}")
-    transport: Transport = importlib.import_module(KINDS[kind]).connect()
+def connect(target: Target) -> Transport:
+    """An open transport to that device. Raises UserError naming the kinds there are, TransientError when out of reach."""
+    if target.transport not in KINDS:
+        raise UserError(f"no transport {target.transport!r}; there is {', '.join(sorted(KINDS))}")
+    transport: Transport = importlib.import_module(KINDS[target.transport]).connect(target)
     return transport

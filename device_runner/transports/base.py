@@ -7,8 +7,8 @@ device did not answer in time or went away, so that who calls can try again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal, Protocol
 
@@ -42,6 +42,18 @@ class Completed:
 class Stat:
     kind: Literal["file", "directory", "other"]
     bytes: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a device is and over what it is reached, before it is."""
+
+    #: "local", "adb", "ssh"
+    transport: str
+    #: ssh: HOST, USER@HOST, USER@HOST:PORT or a name of ~/.ssh/config; adb: a serial or HOST:PORT; local: ""
+    address: str = ""
+    #: the transport's own settings, as text; each transport refuses what it does not know
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class Transport(Protocol):

@@ -14,7 +14,7 @@ from selectors import EVENT_READ, DefaultSelector
 
 from device_runner.cache import cache_root
 from device_runner.deadline import Deadline, DeadlineExpired
-from device_runner.transports.base import NOT_FOUND, Completed, Stat, relative
+from device_runner.transports.base import NOT_FOUND, Completed, Stat, Target, relative
 from edgedeploy.bundle import file_sha256
 from edgedeploy.errors import TransientError, UserError
 
@@ -175,6 +175,8 @@ class LocalTransport:
         """Nothing to close: nothing is held open between two calls."""
 
 
-def connect() -> LocalTransport:
-    """This host, with its work directory in edgedeploy's cache."""
+def connect(target: Target) -> LocalTransport:
+    """This host, with its work directory in edgedeploy's cache. Raises UserError for an address or a setting: it has none."""
+    if target.address or target.settings:
+        raise UserError("the local transport has no address and no settings: it is this host")
     return LocalTransport(cache_root() / "device" / "local")

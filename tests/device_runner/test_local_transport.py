@@ -7,7 +7,7 @@ import pytest
 
 from device_runner import transports
 from device_runner.deadline import Deadline, DeadlineExpired
-from device_runner.transports.base import Completed, Stat
+from device_runner.transports.base import Completed, Stat, Target
 from device_runner.transports.local import LocalTransport
 from edgedeploy.errors import TransientError, UserError
 
@@ -158,4 +158,4 @@ def test_device_and_host_share_their_ports(device: LocalTransport) -> None:
 
 def test_an_unknown_transport_names_those_there_are() -> None:
     with pytest.raises(UserError, match="local"):
-        transports.connect("pigeon")
+        transports.connect(Target("pigeon"))
