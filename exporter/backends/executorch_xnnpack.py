@@ -59,9 +59,14 @@ class ExecutorchXnnpack:
 
     def partitioners(self) -> list[Any]:
         """As `ExecutorchBackend.partitioners`."""
+        from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
+        from executorch.backends.xnnpack.partition.config.generic_node_configs import ConstantPadConfig
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
-        return [XnnpackPartitioner()]
+        from exporter.backends.executorch_graph import Int8Pad
+
+        configs = [Int8Pad if config is ConstantPadConfig else config for config in ALL_PARTITIONER_CONFIGS]
+        return [XnnpackPartitioner(configs=configs)]
 
     def passes(self) -> list[Any]:
         """As `ExecutorchBackend.passes`."""

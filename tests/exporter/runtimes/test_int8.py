@@ -116,6 +116,20 @@ def test_executorch_cnn_is_one_int8_delegate(lower: Lower) -> None:
     assert coverage.int8_share == 1
 
 
+def test_executorch_pads_in_int8_and_converts_at_the_ends_alone(lower: Lower) -> None:
+    from executorch.exir._serialize._program import deserialize_pte_binary
+
+    from exporter.backends import executorch_payload
+
+    program = deserialize_pte_binary(lower("executorch", "cnn", "minmax").file.read_bytes()).program
+    (delegate,) = program.execution_plan[0].delegates
+    graph = executorch_payload.graph(bytes(program.backend_delegate_data[delegate.processed.index].data))
+    kinds = Counter(node["xnode_union_type"] for node in graph["xnodes"])
+    assert kinds["XNNStaticConstantPad"] == 1
+    # the image to int8 and the logits to float: a pad in float would be a conversion more on either side of it
+    assert kinds["XNNConvert"] == 2
+
+
 def test_executorch_weights_are_per_channel(works: dict[str, Any]) -> None:
     import torch
 
