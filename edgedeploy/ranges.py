@@ -21,3 +21,14 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is not a number from {self.min:g} to {self.max:g}.", param, ctx)
         return number
+
+
+class Percent(FiniteRange):
+    """A share in percent, with or without the sign: 5 and 5% both are 0.05."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str):
+            value = value.strip().removesuffix("%").strip()
+        return super().convert(value, param, ctx) / 100

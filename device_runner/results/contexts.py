@@ -1,0 +1,118 @@
+"""Whether two runs were measured under the same conditions: what differs, by aspect, in words."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from edgedeploy.record import Context, Launch, RunRecord
+
+#: two runs whose chips were further apart than this may have been throttled differently
+MAX_APART_C = 10.0
+
+
+def differences(one: RunRecord, other: RunRecord) -> dict[str, str]:
+    """aspect -> what differs; empty where the two may be compared. Aspects are the keys of ASPECTS."""
+    found = {aspect: look(one, other) for aspect, look in ASPECTS.items()}
+    return {aspect: text for aspect, text in found.items() if text}
+
+
+def _unlike(what: str, one: Any, other: Any) -> str:
+    return "" if one == other else f"{what} {_shown(one)} and {_shown(other)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {value[key]}" for key in sorted(value)) or "none"
+    return "not said" if value in (None, "", ()) else str(value)
+
+
+def _subject(one: RunRecord, other: RunRecord) -> str:
+    return _unlike("subjects", one.artifact.subject, other.artifact.subject)
+
+
+def _device(one: RunRecord, other: RunRecord) -> str:
+    a, b = one.devices[0], other.devices[0]
+    cpus = [each.facts.get("cpu") for each in (a, b)]
+    models = [cpu.get("model") if isinstance(cpu, dict) else cpu for cpu in cpus]
+    seen = [
+        _unlike("devices", a.name, b.name),
+        _unlike("CPUs", *models),
+        _unlike("CPUs allowed", a.facts.get("cpus_allowed"), b.facts.get("cpus_allowed")),
+        _unlike("ABIs", a.facts.get("abi"), b.facts.get("abi")),
+    ]
+    return _joined(seen)
+
+
+def _software(one: RunRecord, other: RunRecord) -> str:
+    seen = [
+        _unlike("kernels", one.devices[0].facts.get("kernel"), other.devices[0].facts.get("kernel")),
+        _unlike("runners", one.devices[0].facts.get("runner"), other.devices[0].facts.get("runner")),
+    ]
+    if one.artifact.runtime == other.artifact.runtime:
+        # another runtime is what is compared, another version of the same one is a condition
+        seen.append(_unlike(f"{one.artifact.runtime} versions", _versions(one), _versions(other)))
+    return _joined(seen)
+
+
+def _versions(record: RunRecord) -> str:
+    return ", ".join(sorted({launch.runtime_version for launch in record.launches if launch.runtime_version}))
+
+
+def _threads(one: RunRecord, other: RunRecord) -> str:
+    return _unlike("threads", one.plan.threads, other.plan.threads)
+
+
+def _cores(one: RunRecord, other: RunRecord) -> str:
+    return _unlike("pinned to CPUs", one.plan.affinity, other.plan.affinity)
+
+
+def _plan(one: RunRecord, other: RunRecord) -> str:
+    a, b = one.plan, other.plan
+    return _joined([_unlike("warm-ups", str(a.warmup), str(b.warmup)), _unlike("timed phases", str(a.steady), str(b.steady))])
+
+
+def _governor(one: RunRecord, other: RunRecord) -> str:
+    def of(record: RunRecord) -> str:
+        seen = {name for context in _contexts(record) for name in (context.governors or {}).values()}
+        return ", ".join(sorted(seen))
+
+    return _unlike("governors", of(one), of(other))
+
+
+def _thermal(one: RunRecord, other: RunRecord) -> str:
+    hottest = [
+        [max(context.temperatures_c.values()) for context in _contexts(record) if context.temperatures_c]
+        for record in (one, other)
+    ]
+    if not all(hottest):
+        return ""
+    first, second = (statistics.median(each) for each in hottest)
+    return f"hottest sensor at {first:.0f} and {second:.0f} °C" if abs(first - second) > MAX_APART_C else ""
+
+
+def _contexts(record: RunRecord) -> Iterable[Context]:
+    for launch in _valid(record):
+        yield from (context for context in (launch.before, launch.after) if context is not None)
+
+
+def _valid(record: RunRecord) -> list[Launch]:
+    return [launch for launch in record.launches if launch.valid]
+
+
+def _joined(parts: list[str]) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+#: what must be alike, in the order it is said
+ASPECTS: dict[str, Callable[[RunRecord, RunRecord], str]] = {
+    "subject": _subject,
+    "device": _device,
+    "software": _software,
+    "threads": _threads,
+    "cores": _cores,
+    "plan": _plan,
+    "governor": _governor,
+    "thermal": _thermal,
+}

@@ -1,0 +1,129 @@
+"""`edgedeploy compare`: one run against another."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgedeploy.ranges import Percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from device_runner.results.store import Store
+    from device_runner.results.versus import Comparison
+    from edgedeploy.record import RunRecord
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="BASELINE CANDIDATE | EXPERIMENT")
+@click.option(
+    "--margin", type=Percent(0, 100), default="2%", show_default=True, help="A change that is of no practical consequence."
+)
+@click.option(
+    "--despite", default="", metavar="ASPECT[,ASPECT…]",
+    help="Compare although these differ: subject, device, software, threads, cores, plan, governor, thermal; or all.",
+)  # fmt: skip
+@click.option(
+    "--fail-if-slower", "limit", type=Percent(0, 10_000), metavar="PERCENT",
+    help="Exit code 1 when the candidate takes surely this much longer (its whole interval is beyond).",
+)  # fmt: skip
+@click.option(
+    "--out", "--runs", "out", type=click.Path(file_okay=False), default="runs", show_default=True, help="Where runs are kept."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(runs: tuple[str, ...], margin: float, despite: str, limit: float | None, out: str, as_json: bool) -> int:
+    """Say how many times as long one run takes as another, and how sure that is.
+
+    Names two runs, or an experiment that has two. The ratio's 95 % interval is over launches: paired by blocks where both are
+    of one experiment, else by Welch's t. The verdict is of the whole interval against the margin: faster, slower, same within
+    the margin, or cannot tell, where more launches would help. Runs that were measured differently are refused.
+
+    \b
+    Examples:
+      edgedeploy compare 20260131-120000-abc123.00 20260131-120000-abc123.01
+      edgedeploy compare 20260131-120000-abc123 --margin 1%
+      edgedeploy compare BASELINE CANDIDATE --fail-if-slower 2% --json
+    """
+    from pathlib import Path
+
+    from device_runner.results import versus
+    from device_runner.results.store import Store
+
+    baseline, candidate = _records(Store(Path(out)), runs)
+    found = versus.compare(baseline, candidate, margin, _aspects(despite))
+    failed = limit is not None and found.slower_than(limit)
+    if as_json:
+        click.echo(json.dumps(_document(found, limit, failed=failed), indent=1))
+    else:
+        _print(found)
+        if failed:
+            click.echo(f"failed: slower by more than {100 * (limit or 0):g} %", err=True)
+    return 1 if failed else 0
+
+
+def _aspects(given: str) -> Sequence[str]:
+    from device_runner.results.contexts import ASPECTS
+
+    named = [part.strip() for part in given.split(",") if part.strip()]
+    if named == ["all"]:
+        return list(ASPECTS)
+    for name in named:
+        if name not in ASPECTS:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(ASPECTS)}, all", param_hint="--despite")
+    return named
+
+
+def _records(store: Store, runs: tuple[str, ...]) -> tuple[RunRecord, RunRecord]:
+    from edgedeploy.errors import UserError
+
+    if len(runs) == 1 and store.experiment_file(runs[0]).is_file():
+        of_experiment = store.runs_of(runs[0])
+        if len(of_experiment) != 2:
+            raise UserError(
+                f"{runs[0]} has {len(of_experiment)} finished runs; name the two to compare"
+                + (f": {', '.join(of_experiment[:20])}" if of_experiment else "")
+            )
+        runs = tuple(of_experiment)
+    if len(runs) != 2:
+        raise click.UsageError("name a baseline and a candidate, or one experiment that has two runs")
+    return store.read(runs[0]), store.read(runs[1])
+
+
+def _label(record: RunRecord) -> str:
+    artifact = record.artifact
+    return f"{artifact.subject} {artifact.operator} on {artifact.runtime}-{artifact.backend}"
+
+
+def _print(found: Comparison) -> None:
+    from edgedeploy.terminal import clean
+
+    interval = found.ratio
+    bounds = f" [{interval.low:.3f}, {interval.high:.3f}]" if interval.low is not None and interval.high is not None else ""
+    for role, record in (("baseline", found.baseline), ("candidate", found.candidate)):
+        median = f", median {record.median_ms.estimate:.4g} ms" if record.median_ms else ""
+        click.echo(clean(f"{role:9}  {record.id}  {_label(record)}{median}"))
+    how = "launches paired by block" if found.paired else "launches of each, not interleaved"
+    click.echo(f"candidate / baseline: {interval.estimate:.3f}{bounds} ({interval.launches} {how}; margin {found.margin:.1%})")
+    click.echo(f"verdict: {found.verdict}")
+    for aspect, text in found.despite.items():
+        click.echo(clean(f"warning: {aspect} differs: {text}"))
+    for note in found.notes:
+        click.echo(f"warning: {note}")
+
+
+def _document(found: Comparison, limit: float | None, *, failed: bool) -> dict[str, Any]:
+    return {
+        "baseline": found.baseline.id,
+        "candidate": found.candidate.id,
+        "ratio": found.ratio.model_dump(mode="json"),
+        "paired": found.paired,
+        "margin": found.margin,
+        "verdict": found.verdict,
+        "despite": found.despite,
+        "notes": list(found.notes),
+        "fail_if_slower": limit,
+        "failed": failed,
+    }
