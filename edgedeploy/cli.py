@@ -21,6 +21,7 @@ COMMANDS = {
     "capabilities": "Print which operator goes with which runtime and kind of model.",
     "bench": "Measure bundles (or a bare model file) on a device.",
     "compare": "Say whether one run is faster than another, and how sure that is.",
+    "recommend": "Say which measured artifact to deploy, and why.",
     "show": "Print what a bundle is.",
     "verify": "Check a bundle: digests, schema, outputs.",
     "results": "List and show what was measured.",

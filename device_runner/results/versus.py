@@ -63,9 +63,8 @@ def compare(baseline: RunRecord, candidate: RunRecord, margin: float, allowed: C
             f"{baseline.id} and {candidate.id} were not measured alike: {reasons}. Measure both in one `edgedeploy bench`, "
             f"or compare them all the same with --despite {','.join(refused)}"
         )
-    medians = [_medians(record) for record in (baseline, candidate)]
     paired = baseline.experiment.id == candidate.experiment.id
-    found = ratio(medians[1], medians[0]) if paired else unpaired_ratio(list(medians[1].values()), list(medians[0].values()))
+    found = ratio_of(candidate, baseline)
     if found is None:
         raise UserError(f"{baseline.id} and {candidate.id} have no launches to compare; measure them again")
     notes = []
@@ -77,6 +76,14 @@ def compare(baseline: RunRecord, candidate: RunRecord, margin: float, allowed: C
     if found.low is None:
         notes.append(f"no interval from under {MIN_LAUNCHES} launches; give bench --launches {MIN_LAUNCHES} or more")
     return Comparison(baseline, candidate, found, paired, margin, differs, tuple(notes))
+
+
+def ratio_of(numerator: RunRecord, denominator: RunRecord) -> Interval | None:
+    """The ratio of two runs' times: paired by block where they are of one experiment. None where they share no block."""
+    medians = _medians(numerator), _medians(denominator)
+    if numerator.experiment.id == denominator.experiment.id:
+        return ratio(*medians)
+    return unpaired_ratio(list(medians[0].values()), list(medians[1].values()))
 
 
 def _medians(record: RunRecord) -> dict[int, float]:

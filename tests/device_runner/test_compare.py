@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,58 +11,13 @@ import pytest
 from scipy import stats
 
 from device_runner.results.statistics import unpaired_ratio
-from device_runner.results.store import Store
-from device_runner.results.writer import RunWriter
-from edgedeploy.cli import main
-from edgedeploy.record import ArtifactRef, Context, Device, Experiment, Launch, Limits, Plan, RunRecord
-
-FIRST, SECOND = "20260131-120000-abc123", "20260131-130000-def456"
-
-
-@dataclass(frozen=True)
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-Invoke = Callable[..., Done]
+from edgedeploy.record import Limits, Plan
+from tests.device_runner.recorded import FIRST, SECOND, STEADY, Invoke, invoked, keep, record
 
 
 @pytest.fixture
 def invoke(capsys: pytest.CaptureFixture[str]) -> Invoke:
-    """The command line in this process: its own start-up is not what is tested here."""
-
-    def call(*arguments: str) -> Done:
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        said = capsys.readouterr()
-        return Done(int(ended.value.code or 0), said.out, said.err)
-
-    return call
-
-
-def record(run: str, medians_ms: list[float], **changes: Any) -> RunRecord:
-    """A finished run with these launches, one a block."""
-    artifact = ArtifactRef(
-        digest="0" * 64, kind="bundle", path="a", subject="s", operator="identity", runtime="onnx", backend="cpu",
-        precision="fp32", target_isa="any", model_bytes=1,
-    )  # fmt: skip
-    launches = tuple(
-        Launch(
-            index=block, position=block, block=block, started="t", valid=True, steady_median_ns=ms * 1e6, steady_count=9,
-            runtime_version=changes.get("version", "1.0"),
-            before=Context(taken="t", temperatures_c={"cpu": changes.get("celsius", 40.0)}, governors={"cpu0": "performance"}),
-        )
-        for block, ms in enumerate(medians_ms)
-    )  # fmt: skip
-    facts = {"cpu": {"model": changes.get("cpu", "chip")}, "abi": "linux-x86_64"}
-    return RunRecord(
-        id=run, created="c", finished="f", artifact=artifact, launches=launches, valid=changes.get("valid", True),
-        invalid_because=() if changes.get("valid", True) else ("too hot",),
-        devices=(Device(name=changes.get("device", "local"), transport="local", facts=facts),),
-        plan=changes.get("plan", Plan()), experiment=Experiment(id=run.partition(".")[0], seed=0, runs=(run,), order=()),
-    )  # fmt: skip
+    return invoked(capsys)
 
 
 @pytest.fixture
@@ -72,19 +25,11 @@ def runs(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-def keep(runs: Path, *records: RunRecord) -> None:
-    for each in records:
-        RunWriter(Store(runs), each.id).finish(each)
-
-
 def ask(invoke: Invoke, runs: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
     done = invoke("compare", *arguments, "--out", str(runs), "--json")
     assert done.returncode == code, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return document
-
-
-STEADY = [10.0, 10.02, 9.98, 10.01, 9.99]
 
 
 @pytest.mark.parametrize(

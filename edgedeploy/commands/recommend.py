@@ -1,0 +1,158 @@
+"""`edgedeploy recommend`: which measured artifact to deploy."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgedeploy.ranges import FiniteRange, Percent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from device_runner.results.recommend import Recommendation
+    from device_runner.results.store import Store
+    from edgedeploy.record import RunRecord
+
+_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_MS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1000.0}
+
+
+class _Quantity(click.ParamType[float]):
+    """A number with a unit, as a number of the first unit's base: 20ms, 1.5 MB."""
+
+    def __init__(self, name: str, units: dict[str, float], example: str) -> None:
+        self.name, self._units, self._example = name, units, example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([a-zµ]{1,3})", str(value).strip().lower())
+        if found is None or found[2] not in self._units or float(found[1]) <= 0:
+            self.fail(f"{value!r}: give a number above 0 with its unit, such as {self._example}", param, ctx)
+        return float(found[1]) * self._units[found[2]]
+
+
+@click.command()
+@click.argument("runs", nargs=-1, metavar="[RUN_OR_EXPERIMENT]...")
+@click.option("--max-latency", type=_Quantity("time", _MS, "20ms"), help="Median of an inference, its whole interval: 20ms.")
+@click.option("--max-drop", type=FiniteRange(-100, 100), metavar="POINTS", help="Points of accuracy lost against identity.")
+@click.option("--max-size", type=_Quantity("size", dict(_BYTES), "5MB"), help="Of the model files: 5MB, 800kB, 1GiB.")
+@click.option("--max-memory", type=_Quantity("size", dict(_BYTES), "200MB"), help="Peak memory of a launch: 200MB.")
+@click.option("--tier", help="Only runs on devices of this tier: mobile, edge, cloud.")
+@click.option("--subject", help="Only runs of this subject.")
+@click.option("--device", help="Only runs on this device.")
+@click.option(
+    "--objective", type=click.Choice(["latency", "accuracy", "size"]), default="latency", show_default=True,
+    help="What is to be best of what meets the constraints.",
+)  # fmt: skip
+@click.option(
+    "--margin", type=Percent(0, 100), default="2%", show_default=True, help="A difference in latency of no consequence."
+)
+@click.option(
+    "--out", "--runs", "out", type=click.Path(file_okay=False), default="runs", show_default=True, help="Where runs are kept."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(
+    runs: tuple[str, ...], max_latency: float | None, max_drop: float | None, max_size: float | None, max_memory: float | None,
+    tier: str | None, subject: str | None, device: str | None, objective: Any, margin: float, out: str, as_json: bool,
+) -> int:  # fmt: skip
+    """Say which of the measured artifacts to deploy, and why.
+
+    Of the runs named, or of the newest experiment. Prints the choice, what cannot be told apart from it, the front of latency
+    against accuracy, and what was ruled out by which constraint. The exit code is 1 when nothing meets the constraints.
+
+    \b
+    Examples:
+      edgedeploy recommend --max-drop 1 --max-size 5MB
+      edgedeploy recommend 20260131-120000-abc123 --max-latency 20ms --objective accuracy
+      edgedeploy recommend --subject film-minilm --json
+    """
+    from pathlib import Path
+
+    from device_runner.results import recommend
+    from device_runner.results.store import Store
+
+    records = [
+        record
+        for record in _records(Store(Path(out)), runs)
+        if subject in (None, record.artifact.subject) and device in (None, record.devices[0].name)
+    ]
+    constraints = recommend.Constraints(
+        max_latency,
+        max_drop,
+        None if max_size is None else int(max_size),
+        None if max_memory is None else int(max_memory),
+        tier,
+    )
+    found = recommend.recommend(records, constraints, objective, margin)
+    if as_json:
+        click.echo(json.dumps(_document(found), indent=1))
+    else:
+        _print(found)
+    return 0 if found.choice is not None else 1
+
+
+def _records(store: Store, named: Sequence[str]) -> list[RunRecord]:
+    """The runs that are meant, each once."""
+    from edgedeploy.errors import UserError
+
+    if not named:
+        experiments = sorted({store.read(run).experiment.id for run in store.ids()[-1:]})
+        if not experiments:
+            raise UserError(f"no runs in {store.root}; make some with: edgedeploy bench")
+        named = experiments
+    ids: list[str] = []
+    for identifier in named:
+        found = store.runs_of(identifier) if store.experiment_file(identifier).is_file() else [identifier]
+        if not found:
+            raise UserError(f"{identifier} has no finished run; go on with: edgedeploy bench --resume {identifier}")
+        ids += found
+    return [store.read(run) for run in dict.fromkeys(ids)]
+
+
+def _line(record: RunRecord) -> str:
+    from device_runner.results.recommend import name
+
+    accuracy, median = record.artifact.accuracy, record.median_ms
+    shown = f"{100 * accuracy.value:.2f} %" if accuracy is not None else "accuracy not measured"
+    bounds = "" if median is None or median.low is None else f" [{median.low:.4g}, {median.high:.4g}]"
+    return f"{name(record)}: {median.estimate if median else float('nan'):.4g} ms{bounds}, {shown}"
+
+
+def _print(found: Recommendation) -> None:
+    from edgedeploy.terminal import clean
+
+    lines = ["nothing" if found.choice is None else _line(found.choice), f"because {found.reason}"]
+    lines += [f"note: {note}" for note in found.notes]
+    for heading, records in (("cannot be told apart from it", found.alike), ("the front", found.front)):
+        if records:
+            lines += ["", f"{heading}:", *(f"  {_line(record)}" for record in records)]
+    if found.ruled_out:
+        lines += ["", "ruled out:"]
+        lines += [f"  {_line(each.record)}: {'; '.join(each.because)}" for each in found.ruled_out]
+    for number, line in enumerate(lines):
+        click.echo(clean(("recommended: " if number == 0 else "") + line))
+
+
+def _document(found: Recommendation) -> dict[str, Any]:
+    def told(record: RunRecord) -> dict[str, Any]:
+        artifact = record.artifact
+        return {
+            "run": record.id, "artifact": artifact.path, "digest": artifact.digest, "operator": artifact.operator,
+            "runtime": artifact.runtime, "backend": artifact.backend, "device": record.devices[0].name,
+            "median_ms": record.median_ms.model_dump(mode="json") if record.median_ms else None,
+            "accuracy": artifact.accuracy.model_dump(mode="json") if artifact.accuracy else None,
+            "drop": artifact.drop.model_dump(mode="json") if artifact.drop else None,
+        }  # fmt: skip
+
+    return {
+        "objective": found.objective,
+        "choice": None if found.choice is None else told(found.choice),
+        "reason": found.reason,
+        "notes": list(found.notes),
+        "alike": [told(record) for record in found.alike],
+        "front": [told(record) for record in found.front],
+        "ruled_out": [{**told(each.record), "because": list(each.because)} for each in found.ruled_out],
+    }
