@@ -132,10 +132,13 @@ def _still_there(descriptor: int, path: Path) -> bool:
 
 
 def _write(descriptor: int) -> None:
+    """Say who has it, for everybody to read."""
     program = Path(sys.argv[0]).name
     command = " ".join(["edgedeploy" if program == "__main__.py" else program, *sys.argv[1:]])[:300]
     text = json.dumps({"pid": os.getpid(), "command": command, "since": now()})
     try:
+        # whatever the umask: another user must be able to open it, to find it locked
+        os.fchmod(descriptor, 0o644)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text.encode(), 0)
     except OSError:

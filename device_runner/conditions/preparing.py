@@ -50,19 +50,32 @@ def prepared(
 def restore(transport: Transport, device: Device) -> list[str]:
     """Put back everything the journal has; returns what that was, in words. The last change is undone first.
 
-    Raises TransientError when the device does not answer and UserError when it refuses; the rest of the journal stays.
+    Raises TransientError when the device does not answer, and UserError when it refuses one, with the others put back; what is
+    not put back stays in the journal.
     """
     found = journal.read(device)
-    remaining = list(found.changes) if found else []
-    done = []
-    while remaining:
-        change = remaining[-1]
-        knob = from_key(change.key)
-        with_backoff(lambda k=knob, c=change: _write(transport, k, c.found))  # type: ignore[misc]
-        remaining.pop()
-        journal.write(device, tuple(remaining))
+    remaining = [(from_key(change.key), change) for change in found.changes] if found else []
+    done: list[str] = []
+    refused: list[UserError] = []
+    for entry in reversed(remaining[:]):
+        knob, change = entry
+        try:
+            with_backoff(lambda k=knob, c=change: _undo(transport, k, c))  # type: ignore[misc]
+        except UserError as error:
+            refused.append(error)
+            continue
+        remaining.remove(entry)
+        journal.write(device, tuple(change for _, change in remaining))
         done.append(f"{change.key} to {change.found}")
+    if refused:
+        raise refused[0]
     return done
+
+
+def _undo(transport: Transport, knob: Knob, change: Change) -> None:
+    # one that was never made, or was undone by a restart of the device, needs no right to write
+    if not knob.readable or knob.read(transport, Deadline.after(_CALL_SEC)) != change.found:
+        _write(transport, knob, change.found)
 
 
 def _is_other(left: Changes | None, knobs: list[tuple[Knob, str]]) -> bool:
