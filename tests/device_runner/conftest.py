@@ -46,9 +46,6 @@ def cache(runner: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _own_cache(cache: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEDEPLOY_CACHE", str(cache))
-        # locks and journals too: a bench of whoever runs the tests is none of theirs
-        patch.setenv("EDGEDEPLOY_STATE", str(cache / "state"))
-        patch.delenv("EDGEDEPLOY_DEVICES", raising=False)
         yield
 
 

@@ -37,7 +37,7 @@ with locked(Device(sys.argv[1], Target(*sys.argv[2:4]))):
 
 
 @pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEDEPLOY_STATE", str(tmp_path / "state"))
 
 

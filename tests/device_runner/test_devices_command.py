@@ -30,9 +30,11 @@ LOCAL = Device("local", Target("local"))
 
 
 @pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEDEPLOY_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    # nobody listens there, and it is no place to start one: whoever runs the tests keeps his adb server, and his phones
+    monkeypatch.setenv("ADB_SERVER_SOCKET", "tcp:127.0.0.2:9")
 
 
 def devices(*arguments: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:

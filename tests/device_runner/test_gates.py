@@ -34,7 +34,7 @@ ZONE = "class/thermal/thermal_zone0/temp"
 
 
 @pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEDEPLOY_STATE", str(tmp_path / "state"))
 
 
@@ -131,6 +131,11 @@ def test_a_gate_that_stays_shut_makes_its_launch_invalid_and_the_run_goes_on(
     assert first.steady_count == 0
     assert [launch.before.temperatures_c for launch in others if launch.before] == [{"vcgencmd": 50.0}] * 2
     assert record.valid
+    shown = subprocess.run(
+        [sys.executable, "-m", "edgedeploy", "results", "show", record.id],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "started at 60 °C at most" in shown.stdout, shown.stderr
     assert any("85.0 °C" in warning for warning in record.warnings)
     assert "85.0 °C" in done.stderr
 
