@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device_runner import accuracy, artifacts, bare, experiment, inventory, plan
-from device_runner.cache import cache_root
 from device_runner.campaign import Campaign
 from device_runner.experiment import Entry, ExperimentFile
 from device_runner.instant import now
@@ -22,6 +21,7 @@ from edgedeploy.interrupt import stopping_raises
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from device_runner.inventory import Device
     from device_runner.session import Session
     from device_runner.workload import Workload
     from edgedeploy.progress import StatusLine
@@ -39,11 +39,16 @@ class Finished:
 
 
 @contextmanager
-def _on_device(name: str, going_on: str | None, progress: StatusLine) -> Iterator[Session]:
-    """The device, for us alone. `going_on`: the experiment whose own launches may still run there."""
-    device = inventory.resolve(name)
+def _on_device(
+    device: Device, how: Plan, going_on: str | None, progress: StatusLine, *, wait: bool
+) -> Iterator[Session]:  # fmt: skip
+    """The device, for us alone and set as the plan wants it; put back afterwards.
+
+    going_on: the experiment whose own launches may still run there.
+    """
+    name = device.name
     progress.now(f"connecting to {name}")
-    with stopping_raises(), experiment.device_locked(cache_root() / "device", name), open_session(device) as session:
+    with stopping_raises(), open_session(device, progress.now if wait else None) as session:
         busy = session.running()
         if busy is not None and (going_on is None or not busy.startswith(f"{going_on}.")):
             owner = busy.rpartition(".")[0]
@@ -51,28 +56,29 @@ def _on_device(name: str, going_on: str | None, progress: StatusLine) -> Iterato
                 f"a launch of experiment {owner}, whose bench was killed, still runs on {name}; wait until it has ended, "
                 f"or go on with it: edgedeploy bench --resume {owner}"
             )
-        yield session
+        session.gate(how)
+        with session.prepared(how, progress.line):
+            yield session
 
 
 def bench(
-    paths: Sequence[Path], device: str, how: Plan, store: Store, seed: int, shapes: Shapes, progress: StatusLine,
-    started: Callable[[str], None], with_accuracy: bool = False,
+    paths: Sequence[Path], device: str | Device, how: Plan, store: Store, seed: int, shapes: Shapes, progress: StatusLine,
+    started: Callable[[str], None], with_accuracy: bool = False, *, wait: bool = False,
 ) -> Finished:  # fmt: skip
     """Measure everything named by `paths` (see `artifacts.find`), interleaved.
 
     started: is told the experiment's id once it is on disk and can be resumed. Raises UserError before anything is measured;
     an artifact that fails on the device is in the records instead, not valid, with its reason. with_accuracy: also over the
-    labelled samples of each bundle, apart from the timing.
+    labelled samples of each bundle, apart from the timing. wait: for a device that another process uses.
     """
-    inventory.resolve(device)
+    target = inventory.resolve(device) if isinstance(device, str) else device
     found = artifacts.find(paths)
     # every bundle is read and checked before the device is touched: a broken one is found now, not after an hour
     progress.now("checking the bundles")
     whole = {path: _checked(path) for path in found if path.is_dir()}
     if shapes and len(whole) == len(found):
         raise UserError("--shape is for bare model files; a bundle has its shapes in its signature")
-    with _on_device(device, None, progress) as session:
-        session.gate(how)
+    with _on_device(target, how, None, progress, wait=wait) as session:
         if with_accuracy:
             for path in whole:
                 accuracy.evaluation(bundle.read(path))
@@ -86,7 +92,7 @@ def bench(
             for index, (path, workload) in enumerate(zip(found, workloads, strict=True))
         )  # fmt: skip
         written = ExperimentFile(
-            id=identifier, created=now(), seed=seed, device=device, plan=how, accuracy=with_accuracy, artifacts=entries,
+            id=identifier, created=now(), seed=seed, device=target.name, plan=how, accuracy=with_accuracy, artifacts=entries,
             order=experiment.plan_order(entries, how.launches, seed),
         )  # fmt: skip
         experiment.write(store, written)
@@ -95,18 +101,22 @@ def bench(
         return _run(store, written, by_run, session, progress)
 
 
-def resume(identifier: str, store: Store, progress: StatusLine, started: Callable[[str], None]) -> Finished:
+def resume(
+    identifier: str, store: Store, progress: StatusLine, started: Callable[[str], None], *, devices: Path | None = None,
+    wait: bool = False,
+) -> Finished:  # fmt: skip
     """Do the launches of an experiment that are missing. One that is complete is only read.
 
-    Raises UserError when an artifact is not what it was, or the device is another one.
+    devices: the inventory's file, where one was named. Raises UserError when an artifact is not what it was, or the device is
+    another one.
     """
     written = experiment.read(store, identifier)
     started(identifier)
     done = set(store.runs_of(identifier))
     if done == set(written.runs):
         return Finished(identifier, [store.read(run) for run in written.runs])
-    with _on_device(written.device, identifier, progress) as session:
-        session.gate(written.plan)
+    device = inventory.resolve(written.device, devices)
+    with _on_device(device, written.plan, identifier, progress, wait=wait) as session:
         workloads = {entry.run: _again(entry, session, written.seed) for entry in written.artifacts}
         return _run(store, written, workloads, session, progress)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from device_runner import accuracy, device_isa, launches
+from device_runner.conditions.heat import throttled_meanwhile
 from device_runner.deadline import Deadline
 from device_runner.instant import now
 from device_runner.plan import document
@@ -107,12 +108,32 @@ class Campaign:
         before: Context | None = None
         overtime: list[dict[str, Any]] = []
         flags: tuple[str, ...] = ()
+
+        def failed(code: str, reason: str) -> None:
+            launch = launches.failed(index, position, block, started, code, reason)
+            with held():
+                recording.add(launch.model_copy(update={"before": before}), None, Samples.none(), {})
+                self._commit(recording)
+            self._progress.line(f"{label}: failed: {reason}")
+
+        try:
+            resumed = self._session.left_behind(directory)
+            # nothing is under way yet: a Ctrl-C here leaves the launch to whoever resumes
+            shut = (
+                "" if resumed else self._session.wait_for_gates(self._plan, lambda text: self._progress.now(f"{label}: {text}"))
+            )
+        except TransientError as error:
+            failed("transient", str(error))
+            return
         try:
             self._progress.now(f"{label}: starting")
-            if self._session.left_behind(directory):
+            if resumed:
                 flags = ("the host had gone away; fetched when the experiment was resumed",)
             else:
                 before = self._session.context()
+                if shut:
+                    failed("gate", shut)
+                    return
                 self._start(recording, directory)
             if not self._session.wait(directory, self._plan, lambda status: self._watch(label, status)):
                 overtime = [launches.overtime(self._plan.max_seconds)]
@@ -126,15 +147,11 @@ class Campaign:
         except (RunnerRefused, TransientError) as error:
             self._abandon(directory)
             code = str(error.error.get("code", "internal")) if isinstance(error, RunnerRefused) else "transient"
-            with held():
-                launch = launches.failed(index, position, block, started, code, str(error))
-                recording.add(launch, None, Samples.none(), {})
-                self._commit(recording)
-            self._progress.line(f"{label}: failed: {error}")
+            failed(code, str(error))
             return
         launch = launches.entry(
             recording.workload, measured, index=index, position=position, block=block, started=started,
-            before=before, after=after, flags=flags,
+            before=before, after=after, flags=(*flags, *_throttled(before, after)),
         )  # fmt: skip
         with held():
             recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured))
@@ -180,6 +197,11 @@ class Campaign:
             launch = launches.failed(index, position, block, started, "cancelled", reason)
             recording.add(launch.model_copy(update={"flags": (INTERRUPTED,)}), None, Samples.none(), {})
         self._commit(recording)
+
+
+def _throttled(before: Context | None, after: Context) -> tuple[str, ...]:
+    words = throttled_meanwhile(before.throttling if before else None, after.throttling)
+    return (f"the device throttled: {', '.join(words)}",) if words else ()
 
 
 def _logs(measured: Measured) -> dict[str, str]:

@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
@@ -98,28 +97,13 @@ def read(store: Store, identifier: str) -> ExperimentFile:
 def locked(store: Store, identifier: str) -> Iterator[None]:
     """Only one process goes on with an experiment. Raises UserError when another one does so now."""
     file = store.root / EXPERIMENTS / f".{safe(identifier)}.lock"
-    with _exclusive(file, f"experiment {identifier} is being run by another process"):
-        yield
-
-
-@contextmanager
-def _exclusive(file: Path, otherwise: str) -> Iterator[None]:
     # a lock of the kernel's, not a file's presence: it goes with the process that held it, however that ended
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(otherwise) from None
+            raise UserError(f"experiment {identifier} is being run by another process") from None
         yield
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def device_locked(directory: Path, device: str) -> Iterator[None]:
-    """Only one process measures on a device. Raises UserError when another one does so now."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    otherwise = f"another process is measuring on {device}; two at once would measure each other, so wait for it"
-    with _exclusive(directory / f"{safe(device)}.lock", otherwise):
-        yield

@@ -13,7 +13,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from device_runner import conditions, install, samples
-from device_runner.conditions import cpus, files, gate, memory
+from device_runner import conditions, device_lock, install, samples
+from device_runner.conditions import cpus, files, gate, memory, preparing, waiting
+from device_runner.conditions.system import detect
 from device_runner.deadline import Deadline
 from device_runner.plan import OUTPUTS, input_file
 from device_runner.retry import with_backoff
@@ -78,6 +79,7 @@ class Session:
         self.device, self.transport, self.runner, self.hello = device, transport, runner, hello
         deadline = Deadline.after(CALL_SEC)
         self.cpus = cpus.allowed(transport, deadline)
+        self.system = detect(transport, deadline)
         kernel = transport.run(["uname", "-sr"], deadline).text.strip()[:200]
         self.facts = {
             "abi": hello.get("abi"),
@@ -96,12 +98,29 @@ class Session:
         )  # fmt: skip
 
     def gate(self, plan: Plan) -> None:
-        """Raise UserError for a plan whose numbers would mean nothing on this device."""
+        """Raise UserError for a plan whose numbers would mean nothing on this device, or that it could never start."""
         gate.check_plan(plan, self.cpus)
+        with_backoff(lambda: waiting.check(self.transport, plan.gates, self.system, Deadline.after(CALL_SEC)))
+
+    def wait_for_gates(self, plan: Plan, say: Callable[[str], None]) -> str:
+        """Wait until a launch may start; "" when it may, else why it still may not when the plan's patience is at its end."""
+        if not plan.gates.asked:
+            return ""
+        timeout = plan.gates.timeout_seconds
+        reasons = waiting.wait(
+            lambda: with_backoff(
+                lambda: waiting.shut(self.transport, plan.gates, self.system, Deadline.after(CALL_SEC))
+            ), timeout, say,
+        )  # fmt: skip
+        return f"not started: after {timeout:g} s, {'; '.join(reasons)}" if reasons else ""
+
+    def prepared(self, plan: Plan, say: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Inside, the device is set as the plan wants it; see `conditions.preparing`."""
+        return preparing.prepared(self.transport, self.device, plan.preparation, self.system, say)
 
     def context(self) -> Context:
         """What the device is doing now."""
-        return with_backoff(lambda: conditions.snapshot(self.transport, Deadline.after(CALL_SEC)))
+        return with_backoff(lambda: conditions.snapshot(self.transport, Deadline.after(CALL_SEC), self.system))
 
     def put(self, source: Path) -> str:
         """Push a file into the device's store; returns its path there."""
@@ -247,11 +266,16 @@ def _pauses(plan: Plan) -> Iterator[float]:
 
 
 @contextmanager
-def open_session(device: Device) -> Iterator[Session]:
-    """The device with the runner installed. Raises TransientError when it cannot be reached."""
-    transport = with_backoff(device.connect)
-    try:
-        runner = install.runner(transport, Deadline.after(PUSH_SEC))
-        yield Session(device, transport, runner, runner.hello(Deadline.after(CALL_SEC)))
-    finally:
-        transport.close()
+def open_session(device: Device, waiting: Callable[[str], None] | None = None) -> Iterator[Session]:
+    """The device, for us alone, with the runner installed.
+
+    waiting: given, wait for a device that another process uses, and tell this what for. Raises DeviceInUse for one that is in
+    use, when not waiting; TransientError when it cannot be reached.
+    """
+    with device_lock.locked(device, waiting):
+        transport = with_backoff(device.connect)
+        try:
+            runner = install.runner(transport, Deadline.after(PUSH_SEC))
+            yield Session(device, transport, runner, runner.hello(Deadline.after(CALL_SEC)))
+        finally:
+            transport.close()

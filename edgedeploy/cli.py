@@ -25,6 +25,7 @@ COMMANDS = {
     "show": "Print what a bundle is.",
     "verify": "Check a bundle: digests, schema, outputs.",
     "results": "List and show what was measured.",
+    "devices": "Which devices there are, and whether they can be used.",
     "bundles": "Build and list what goes to a device.",
     "completion": "Print the shell's completion script.",
 }

@@ -12,7 +12,9 @@ from pydantic import Field, StringConstraints
 
 from edgedeploy.artifact import Accuracy, Drop, Sha256, Text
 from edgedeploy.bounds import Count
+from edgedeploy.gates import Gates
 from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS
+from edgedeploy.preparation import Preparation
 from edgedeploy.signature import SafeName, Strict
 
 SCHEMA_VERSION = 1
@@ -40,6 +42,8 @@ class Plan(Strict):
     steady: Limits = Limits(min_count=100, min_ms=1000)
     max_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] = 120
     max_memory_mb: Annotated[int, Field(ge=16, le=MAX_MEMORY_MB)] = 4096
+    gates: Gates = Gates()
+    preparation: Preparation = Preparation()
 
 
 class ArtifactRef(Strict):
@@ -88,8 +92,13 @@ class Context(Strict):
     governors: dict[str, str] | None = None
     frequencies_khz: dict[str, Count] | None = None
     temperatures_c: dict[str, float] | None = None
+    #: by cpufreq policy and frequency in kHz: ms spent there since the device was started
+    time_in_state_ms: dict[str, dict[str, Count]] | None = None
+    #: what holds the clocks down, in the device's words; empty when it says that nothing does
+    throttling: tuple[Name, ...] | None = None
     battery_percent: float | None = None
     charging: bool | None = None
+    screen_on: bool | None = None
 
 
 class Launch(Strict):

@@ -12,7 +12,18 @@ import pytest
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from exporter.export import Outcome
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Locks, journals and devices of the tests' own: a bench of whoever runs them is none of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEDEPLOY_STATE", str(tmp_path_factory.mktemp("state")))
+        patch.delenv("EDGEDEPLOY_DEVICES", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

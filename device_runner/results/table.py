@@ -13,7 +13,7 @@ from device_runner.device_isa import target_of
 from device_runner.results.statistics import CONFIDENCE, MIN_LAUNCHES
 from device_runner.results.summary import IDENTITY
 from edgedeploy.artifact import Accuracy
-from edgedeploy.record import Interval, RunRecord
+from edgedeploy.record import Interval, Plan, RunRecord
 from edgedeploy.terminal import clean, size
 from edgedeploy.terminal import table as plain_table
 
@@ -90,9 +90,23 @@ def _how(record: RunRecord) -> str:
     if plan.launches < MIN_LAUNCHES:
         bounds = f"no intervals from under {MIN_LAUNCHES} launches"
     return (
-        f"{plan.launches} launches, {plan.threads} thread{'s' if plan.threads > 1 else ''}{pinned}, "
+        f"{plan.launches} launches, {plan.threads} thread{'s' if plan.threads > 1 else ''}{pinned}{_held(plan)}, "
         f"device {device.name} ({model}, {target_of(device.facts) or 'unknown ISA'}); load: file in the page cache; {bounds}"
     )
+
+
+def _held(plan: Plan) -> str:
+    """What the device was set to and waited for, "" when nothing was asked."""
+    gates, preparation = plan.gates, plan.preparation
+    words = [
+        preparation.governor and f"governor {preparation.governor}",
+        preparation.stay_awake and "screen kept on",
+        preparation.fixed_performance and "fixed-performance mode",
+        gates.max_temperature_c is not None and f"started at {gates.max_temperature_c:g} °C at most",
+        gates.max_load is not None and f"at a load of {gates.max_load:g} at most",
+        gates.min_battery_percent is not None and f"at a battery of {gates.min_battery_percent:g} % at least",
+    ]
+    return "".join(f", {word}" for word in words if word)
 
 
 def _place(row: Row) -> tuple[object, ...]:

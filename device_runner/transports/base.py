@@ -19,6 +19,10 @@ from edgedeploy.errors import UserError
 NOT_FOUND = 127
 
 
+class NotAuthorised(UserError):
+    """The device is there and does not let us in: a key to be accepted on the phone's screen, or put on the board."""
+
+
 @dataclass(frozen=True)
 class Completed:
     """A program that ended on the device. A signal N that ended it is 128 + N, as a shell reports it."""

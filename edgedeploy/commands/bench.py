@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgedeploy.commands.arguments import cpus, device_names, devices_option
 from edgedeploy.errors import EdgedeployError
 from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS, MAX_THREADS
 from edgedeploy.ranges import FiniteRange
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgedeploy.record import Plan
 
 #: 3 short launches: to see that it works, not to compare
@@ -23,15 +26,6 @@ class Stopped(EdgedeployError):
 
     exit_code = 130
     reported = True
-
-
-def _cpus(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    if value is None:
-        return None
-    try:
-        return tuple(int(part) for part in value.split(","))
-    except ValueError:
-        raise click.BadParameter("give CPU numbers with commas: 0,1") from None
 
 
 def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
@@ -50,10 +44,18 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 
 @click.command()
 @click.argument("what", nargs=-1, type=click.Path(), metavar="[BUNDLE_OR_MODEL]...")
-@click.option("--device", default="local", show_default=True, help="Device to measure on; local is this host.")
+@click.option(
+    "--device",
+    default="local",
+    show_default=True,
+    shell_complete=device_names,
+    help="Device to measure on; local is this host.",
+)
+@devices_option
+@click.option("--wait", is_flag=True, help="Wait for a device that another process uses.")
 @click.option("--launches", type=click.IntRange(1, 1000), default=5, show_default=True, help="Launches of each artifact.")
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True, help="Threads of the runtime.")
-@click.option("--affinity", callback=_cpus, metavar="0,1", help="CPUs to pin to.  [default: none]")
+@click.option("--affinity", callback=cpus, metavar="0,1", help="CPUs to pin to.  [default: none]")
 @click.option("--warmup-count", type=click.IntRange(0, 100_000), default=5, show_default=True, help="Least warm-up inferences.")
 @click.option("--warmup-ms", type=FiniteRange(0, MAX_PHASE_MS), default=200.0, show_default=True, help="Least warm-up time.")
 @click.option("--min-count", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="Least timed inferences.")
@@ -64,6 +66,13 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option(
     "--max-memory-mb", type=click.IntRange(16, MAX_MEMORY_MB), default=4096, show_default=True, help="Memory a launch may use."
 )
+@click.option("--max-temperature-c", type=FiniteRange(-40, 150), help="Start no launch while a sensor is hotter.")
+@click.option("--max-load", type=FiniteRange(0, 10_000), help="Start no launch while the 1-minute load is over it.")
+@click.option("--min-battery", type=FiniteRange(0, 100), metavar="PERCENT", help="Start no launch while the battery has less.")
+@click.option("--gate-timeout-s", type=FiniteRange(0, MAX_SECONDS), help="How long a launch waits for that.  [default: 300]")
+@click.option("--governor", help="Set this cpufreq governor, and put the old one back; needs root there.")
+@click.option("--stay-awake", is_flag=True, help="Android: keep the screen on, and put that back.")
+@click.option("--fixed-performance", is_flag=True, help="Android: clocks that can be held, put back afterwards.")
 @click.option("--quick", is_flag=True, help="3 short launches: to see that it works, not to compare.")
 @click.option("--shape", "shapes", multiple=True, callback=_shapes, metavar="NAME=1,3,64,64", help="Input shape (bare models).")
 @click.option("--accuracy", is_flag=True, help="Also accuracy on the device, over each bundle's samples.")
@@ -73,8 +82,10 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def command(
-    context: click.Context, what: tuple[str, ...], device: str, launches: int, threads: int, affinity: tuple[int, ...] | None,
-    warmup_count: int, warmup_ms: float, min_count: int, min_ms: float, max_seconds: float, max_memory_mb: int, quick: bool,
+    context: click.Context, what: tuple[str, ...], device: str, file: Path | None, wait: bool, launches: int, threads: int,
+    affinity: tuple[int, ...] | None, warmup_count: int, warmup_ms: float, min_count: int, min_ms: float, max_seconds: float,
+    max_memory_mb: int, max_temperature_c: float | None, max_load: float | None, min_battery: float | None,
+    gate_timeout_s: float | None, governor: str | None, stay_awake: bool, fixed_performance: bool, quick: bool,
     shapes: dict[str, tuple[int, ...]], accuracy: bool, seed: int, out: str, experiment: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure bundles, or bare model files, on a device.
@@ -83,16 +94,21 @@ def command(
     are interleaved; every median and every ratio has a 95 % interval over launches. Ctrl-C keeps what is done: --resume goes
     on with it. The exit code is 1 when a run is not valid.
 
+    What devices.yaml says of the device (threads, cores, limits, prepare) is used where no option says it. A launch whose
+    limits (--max-temperature-c, --max-load, --min-battery) are not met in time is not valid, and the next one is tried.
+
     \b
     Examples:
       edgedeploy bench --device local
       edgedeploy bench artifacts/film-minilm --launches 10 --threads 2
       edgedeploy bench model.onnx --shape input=1,3,224,224 --json
+      edgedeploy bench --device pixel7 --max-temperature-c 38 --min-battery 40 --stay-awake
       edgedeploy bench --resume 20260131-120000-abc123
     """
     from pathlib import Path
 
-    from device_runner import benching
+    from device_runner import benching, inventory
+    from device_runner.device_plan import for_device
     from device_runner.results import summary, table
     from device_runner.results.store import Store
     from edgedeploy.progress import StatusLine
@@ -103,7 +119,7 @@ def command(
         if experiment is not None:
             if what:
                 raise click.UsageError("--resume goes on with what the experiment was started with; name nothing else")
-            finished = benching.resume(experiment, store, progress, running.append)
+            finished = benching.resume(experiment, store, progress, running.append, devices=file, wait=wait)
         else:
             options = {
                 "launches": launches, "warmup_count": warmup_count, "warmup_ms": warmup_ms,
@@ -111,9 +127,22 @@ def command(
             }  # fmt: skip
             if quick:
                 options |= {name: value for name, value in _QUICK.items() if _not_given(context, name)}
-            plan = _plan(options, threads, affinity, max_seconds, max_memory_mb)
+            target = inventory.resolve(device, file)
+            plan = for_device(
+                _plan(options, max_seconds, max_memory_mb), target,
+                threads=None if _not_given(context, "threads") else threads, affinity=affinity,
+                gates={
+                    "max_temperature_c": max_temperature_c, "max_load": max_load, "min_battery_percent": min_battery,
+                    "timeout_seconds": gate_timeout_s,
+                },
+                preparation={
+                    "governor": governor, "stay_awake": stay_awake or None, "fixed_performance": fixed_performance or None,
+                },
+            )  # fmt: skip
             paths = [Path(path) for path in what]
-            finished = benching.bench(paths, device, plan, store, seed, shapes, progress, running.append, accuracy)
+            finished = benching.bench(
+                paths, target, plan, store, seed, shapes, progress, running.append, accuracy, wait=wait
+            )  # fmt: skip
     except KeyboardInterrupt:
         if not running:
             raise
@@ -145,13 +174,11 @@ def _not_given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) == click.core.ParameterSource.DEFAULT
 
 
-def _plan(
-    options: dict[str, float], threads: int, affinity: tuple[int, ...] | None, max_seconds: float, max_memory_mb: int
-) -> Plan:
+def _plan(options: dict[str, float], max_seconds: float, max_memory_mb: int) -> Plan:
     from edgedeploy.record import Limits, Plan
 
     return Plan(
-        launches=int(options["launches"]), threads=threads, affinity=affinity,
+        launches=int(options["launches"]),
         warmup=Limits(min_count=int(options["warmup_count"]), min_ms=options["warmup_ms"], max_count=100_000),
         steady=Limits(min_count=int(options["min_count"]), min_ms=options["min_ms"]),
         max_seconds=max_seconds, max_memory_mb=max_memory_mb,

@@ -273,13 +273,6 @@ def test_content_decides_over_the_suffix(run_bench: Bench, tmp_path: Path) -> No
         run_bench(model)
 
 
-def test_a_second_bench_on_the_device_is_refused_while_one_runs(run_bench: Bench, fast: Path, cache: Path) -> None:
-    from device_runner.experiment import device_locked
-
-    with device_locked(cache / "device", "local"), pytest.raises(UserError, match="another process"):
-        run_bench(fast)
-
-
 def test_a_session_sends_a_model_only_once(session: Session, fast: Path) -> None:
     sent: Counter[bool] = Counter()
     push = session.transport.push

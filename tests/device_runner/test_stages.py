@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from device_runner import accuracy, conformance, plan
+from device_runner import accuracy, conformance, inventory, plan
 from device_runner.results.store import Store
-from device_runner.session import Session
+from device_runner.session import open_session
 from device_runner.workload import Wire
 from edgedeploy import bundle
 from edgedeploy.bundle import BundleError
@@ -45,7 +45,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("operator", ["partition", "sptq-partition"])
-def test_the_chain_gives_what_the_host_got(cut: Path, operator: str, runtime: str, session: Session) -> None:
+def test_the_chain_gives_what_the_host_got(cut: Path, operator: str, runtime: str) -> None:
     read = bundle.read(cut / operator / runtime)
     workload = plan.from_bundle(read)
     assert [part.name.partition(".")[0] for part in workload.parts] == ["model", "stage1"]
@@ -58,7 +58,8 @@ def test_the_chain_gives_what_the_host_got(cut: Path, operator: str, runtime: st
     assert report.cases == workload.cases
     assert told[0] == "connecting to local"
     assert any(what.startswith("golden inputs") for what in told)
-    measured = accuracy.measure(accuracy.evaluation(read), session)
+    with open_session(inventory.resolve("local")) as session:
+        measured = accuracy.measure(accuracy.evaluation(read), session)
     assert measured.n == 200
     assert read.manifest.accuracy is not None
     assert measured.value == pytest.approx(read.manifest.accuracy.value, abs=0.01)

@@ -7,15 +7,20 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode
 
+from device_runner.inventory.schema import Inventory
 from edgedeploy.artifact import Manifest
 from edgedeploy.record import RunRecord
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "docs/schemas"
 
 
-@pytest.mark.parametrize(("name", "model"), [("manifest", Manifest), ("run", RunRecord)])
-def test_published_schema_is_current(name: str, model: type[BaseModel]) -> None:
+@pytest.mark.parametrize(
+    ("name", "model", "mode"),
+    [("devices", Inventory, "validation"), ("manifest", Manifest, "serialization"), ("run", RunRecord, "serialization")],
+)
+def test_published_schema_is_current(name: str, model: type[BaseModel], mode: JsonSchemaMode) -> None:
     published = json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))
     published.pop("$schema")
-    assert published == model.model_json_schema(mode="serialization"), "run scripts/write_schemas"
+    assert published == model.model_json_schema(mode=mode), "run scripts/write_schemas"
