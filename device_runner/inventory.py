@@ -31,7 +31,11 @@ _KNOWN = {"local": Device("local", Target("local"))}
 
 
 def resolve(name: str) -> Device:
-    """The device of that name. Raises UserError naming those that are known."""
+    """The device of that name, or at that address (ssh://USER@HOST:PORT). Raises UserError naming those that are known."""
+    if name.startswith("ssh://"):
+        return Device(name, Target("ssh", name.removeprefix("ssh://").removesuffix("/")))
     if name not in _KNOWN:
-        raise UserError(f"no device {name!r}; known: {', '.join(sorted(_KNOWN))} (local is this host)")
+        raise UserError(
+            f"no device {name!r}; known: {', '.join(sorted(_KNOWN))} (local is this host), and ssh://USER@HOST by address"
+        )
     return _KNOWN[name]
