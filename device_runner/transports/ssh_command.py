@@ -112,6 +112,7 @@ async def _begin(stdin: Any, stdout: Any, stderr: Any) -> tuple[int, int]:
                 line = await reader.readuntil(b"\n")
             except asyncio.IncompleteReadError as error:
                 said += error.partial
+                await stdin.channel.wait_closed()
                 if stdin.channel.get_exit_status() is None:
                     raise asyncssh.ConnectionLost("the connection ended before the program began") from None
                 said += b"".join([await other.read(500) for other in (stdout, stderr)])

@@ -31,7 +31,6 @@ class HostKeys(asyncssh.SSHClient):
         for file in files:
             self._load(file)
         self._expected: list[asyncssh.SSHKey] = []
-        self._revoked: list[asyncssh.SSHKey] = []
         self._offered: asyncssh.SSHKey | None = None
         self._to_write: str | None = None
 
@@ -45,9 +44,13 @@ class HostKeys(asyncssh.SSHClient):
 
     def look_up(self, host: str, address: str, port: int | None) -> Any:
         """What asyncssh asks first: the keys that are known for a host, as its `match_known_hosts` has them."""
-        found = self._known.match(host, address, port)
-        self._expected, self._revoked = list(found[0]), list(found[2])
-        return found
+        trusted, authorities, revoked, *certificates = self._known.match(host, address, port)
+        if port is not None:
+            # asyncssh falls back to the name without its port when nothing is trusted, and forgets what is revoked with it
+            for name in (host, address):
+                revoked = [*revoked, *self._known.match(f"[{name}]:{port}", "", None)[2]]
+        self._expected = list(trusted)
+        return trusted, authorities, revoked, *certificates
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         """Of a key that is not among the known ones."""
@@ -70,7 +73,7 @@ class HostKeys(asyncssh.SSHClient):
 
     def refusal(self, error: Exception) -> UserError:
         """Why the host was refused, with what to do about it. `error` is what asyncssh made of it."""
-        offered = f"{_kind(self._offered)} {self._offered.get_fingerprint()}" if self._offered else "of another kind"
+        offered = f"{_kind(self._offered)} {self._offered.get_fingerprint()}" if self._offered else str(error)
         files = " or ".join(map(str, self._files))
         if "revoked" in str(error):
             return UserError(f"{self._hop}: its host key is marked @revoked in {files}: it must not be trusted any more")
@@ -82,7 +85,7 @@ class HostKeys(asyncssh.SSHClient):
                 f"{shlex.join(self._command)}"
             )
         name = self._hop.host if self._hop.port in (None, _SSH_PORT) else f"[{self._hop.host}]:{self._hop.port}"
-        known = ", ".join(f"{_kind(key)} {key.get_fingerprint()}" for key in self._expected)
+        known = ", ".join(dict.fromkeys(f"{_kind(key)} {key.get_fingerprint()}" for key in self._expected))
         return UserError(
             f"{self._hop}: HOST KEY CHANGED: it offers a key {offered}, {files} has {known}. Either the board was installed "
             f"anew, or something between us and it answers in its place; nothing was sent. If it was installed anew: "

@@ -123,3 +123,6 @@ class Link:
             task.cancel()
         if others:
             await asyncio.wait(others, timeout=GRACE_SEC / 2)
+        # its threads look up names; one that still does ends by itself
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._loop.shutdown_default_executor()), GRACE_SEC / 4)

@@ -21,6 +21,8 @@ _CIPHERS = (
     "aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com",
     "aes128-ctr", "aes192-ctr", "aes256-ctr",
 )  # fmt: skip
+#: after the kinds that are known of a host, so that a key of another kind is seen, and can be told to be another
+_HOST_KEYS = "+ssh-ed25519,ecdsa-sha2-*,rsa-sha2-*"
 #: as many jump hosts as anybody has; a config that refers to itself ends here
 _MAX_HOPS = 8
 
@@ -130,6 +132,8 @@ async def _connect(hop: Hop, settings: Settings, tunnel: asyncssh.SSHClientConne
     arguments = _arguments(hop, settings)
     if not options.config.get("Ciphers"):
         arguments["encryption_algs"] = _CIPHERS
+    if not options.config.get("HostKeyAlgorithms"):
+        arguments["server_host_key_algs"] = _HOST_KEYS
     if tunnel is not None:
         arguments["proxy_command"] = None
     try:
@@ -150,8 +154,7 @@ def _error(
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         return judge.refusal(error)
     if isinstance(error, asyncssh.KeyExchangeFailed) and "No matching" in text:
-        # only kinds of host key that are known are asked for: a host that has none of them has other keys than it had
-        return judge.refusal(error) if "host key" in text else UserError(f"{where}: {text}; its sshd is too old or too strict")
+        return UserError(f"{where}: {text}; its sshd is too old or too strict for us")
     if isinstance(error, asyncssh.PermissionDenied):
         copy = ["ssh-copy-id", *(["-p", str(options.port)] if options.port != 22 else []), f"{options.username}@{hop.host}"]
         return UserError(
