@@ -52,6 +52,9 @@ class Program:
     stdin: asyncssh.SSHWriter[bytes]
     stdout: asyncssh.SSHReader[bytes]
     stderr: asyncssh.SSHReader[bytes]
+    pid: int
+    #: field 22 of its /proc/PID/stat, 0 where that is not to be had
+    started: int
 
     async def completed(self) -> Completed:
         """Its output and exit code, once it has ended. Raises TransientError when it prints without end."""
@@ -85,22 +88,46 @@ async def started(
 
     left: gets it when the connection did not take even that; None: it ends by itself. feeds: stdin will be written.
     """
-    command = command_line(argv, quiet=quiet)
+    opening = asyncio.ensure_future(_open(connection, command_line(argv, quiet=quiet), feeds))
+    try:
+        # shielded: given up halfway, it would run on the device and nobody would know as what
+        program = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await _end_opened(connection, opening, left)
+        raise
+    try:
+        yield program
+    except BaseException:
+        if program.channel.get_exit_status() is None and program.channel.get_exit_signal() is None:
+            await _end(connection, program, left)
+        raise
+    finally:
+        program.channel.abort()
+
+
+async def _open(connection: asyncssh.SSHClientConnection, command: str, feeds: bool) -> Program:
     streams: Any = await connection.open_session(command, encoding=None, request_pty=False, env=None)
     stdin, stdout, stderr = streams
-    channel: asyncssh.SSHClientChannel[bytes] = stdin.channel
     try:
         if not feeds:
             stdin.write_eof()
         pid, start = await _begin(stdin, stdout, stderr)
-        try:
-            yield Program(channel, stdin, stdout, stderr)
-        except BaseException:
-            if channel.get_exit_status() is None and channel.get_exit_signal() is None and left is not None:
-                await _end(connection, pid, start, left)
-            raise
-    finally:
-        channel.abort()
+    except BaseException:
+        stdin.channel.abort()
+        raise
+    return Program(stdin.channel, stdin, stdout, stderr, pid, start)
+
+
+async def _end_opened(connection: asyncssh.SSHClientConnection, opening: asyncio.Future[Program], left: Left | None) -> None:
+    """End a program that may be about to begin. One that does not say in time that it has is lost with its connection."""
+    try:
+        async with asyncio.timeout(GRACE_SEC):
+            program = await opening
+    except (TimeoutError, asyncssh.Error, OSError, TransientError, UserError):
+        connection.abort()
+    else:
+        await _end(connection, program, left)
+        program.channel.abort()
 
 
 async def _begin(stdin: Any, stdout: Any, stderr: Any) -> tuple[int, int]:
@@ -135,9 +162,11 @@ async def _begin(stdin: Any, stdout: Any, stderr: Any) -> tuple[int, int]:
     return int(found[1]), int(fields[19]) if len(fields) > 19 and fields[19].isdecimal() else 0
 
 
-async def _end(connection: asyncssh.SSHClientConnection, pid: int, start: int, left: Left) -> None:
+async def _end(connection: asyncssh.SSHClientConnection, program: Program, left: Left | None) -> None:
     """End a program of ours on the device. A connection that does not take even this is no use, and is closed."""
-    left.append((pid, start))
+    if left is None:
+        return
+    left.append((program.pid, program.started))
     try:
         async with asyncio.timeout(GRACE_SEC):
             await end_left(connection, left)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.bench_hosts.fault_proxy import FaultProxy
 from tests.bench_hosts.sshd import Sshd
 
 SOON = 60.0
+_RUN = random.randrange(10_000, 100_000)
 
 
 def soon() -> Deadline:
@@ -62,6 +64,11 @@ def below(device: Transport) -> list[str]:
     """Every file in the work directory."""
     root = Path(device.path("x")).parent
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir())
+
+
+def nap(number: int) -> str:
+    """Seconds of a `sleep` that is told from all others by them, those of another run of the tests included."""
+    return str(_RUN * 100 + number)
 
 
 def command_lines(text: str) -> list[int]:

@@ -18,7 +18,7 @@ from edgedeploy.errors import TransientError, UserError
 from tests.bench_hosts import fault_proxy
 from tests.bench_hosts.fault_proxy import FaultProxy
 from tests.bench_hosts.sshd import Sshd
-from tests.device_runner.ssh.conftest import below, command_lines, soon
+from tests.device_runner.ssh.conftest import below, command_lines, eventually, nap, soon
 
 
 def test_push_sends_once_and_again_only_when_the_content_differs(
@@ -112,10 +112,10 @@ def test_a_peer_that_fell_silent_is_noticed_without_a_deadline_of_ours(
     transport = transports.connect(board.target(cable.port))
     threading.Timer(1, cable.stall).start()
     with pytest.raises(TransientError, match="connection was lost"):
-        transport.run(["sleep", "86418"], Deadline.after(600))
+        transport.run(["sleep", nap(18)], Deadline.after(600))
     cable.flow()
     assert transport.run(["true"], soon()).exit_code == 0
-    assert command_lines("86418") == []
+    assert eventually(lambda: command_lines(nap(18)) == [])
     transport.close()
 
 

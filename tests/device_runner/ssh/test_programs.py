@@ -18,7 +18,7 @@ from device_runner.transports.base import Completed, Transport
 from edgedeploy.errors import TransientError, UserError
 from tests.bench_hosts import sshd
 from tests.bench_hosts.fault_proxy import FaultProxy
-from tests.device_runner.ssh.conftest import command_lines, eventually, soon
+from tests.device_runner.ssh.conftest import command_lines, eventually, nap, soon
 
 
 def test_arguments_reach_the_program_as_they_are(device: Transport) -> None:
@@ -51,8 +51,8 @@ def test_what_a_login_sets_does_not_reach_a_program(device: Transport) -> None:
 
 def test_past_its_deadline_a_program_is_ended_on_the_device_with_its_children(device: Transport) -> None:
     with pytest.raises(DeadlineExpired):
-        device.run(["sh", "-c", "sleep 86411 & sleep 86412"], Deadline.after(1))
-    assert command_lines("86411") == command_lines("86412") == []
+        device.run(["sh", "-c", f"sleep {nap(11)} & sleep {nap(12)}"], Deadline.after(1))
+    assert eventually(lambda: command_lines(nap(11)) == command_lines(nap(12)) == [])
     # and the connection is as good as before
     assert device.run(["echo", "on"], soon()).text == "on\n"
 
@@ -63,11 +63,11 @@ def test_a_program_whose_connection_stalled_is_ended_by_the_next_one(
     monkeypatch.setattr(ssh_command, "GRACE_SEC", 0.5)
     threading.Timer(1, cable.stall).start()
     with pytest.raises(DeadlineExpired):
-        over_cable.run(["sleep", "86413"], Deadline.after(2))
-    assert command_lines("86413")
+        over_cable.run(["sleep", nap(13)], Deadline.after(2))
+    assert command_lines(nap(13))
     cable.flow()
     assert over_cable.run(["true"], soon()).exit_code == 0
-    assert command_lines("86413") == []
+    assert eventually(lambda: command_lines(nap(13)) == [])
     assert cable.connections == 2
 
 
@@ -75,16 +75,16 @@ def test_output_without_end_is_cut_off_and_its_program_ended(device: Transport, 
     monkeypatch.setattr(ssh_command, "MAX_OUTPUT_BYTES", 2**20)
     for stream in ("1", "2"):
         with pytest.raises(TransientError, match="without end"):
-            device.run(["sh", "-c", f"exec yes 86414 >&{stream}"], soon())
-    assert eventually(lambda: command_lines("86414") == [])
+            device.run(["sh", "-c", f"exec yes {nap(14)} >&{stream}"], soon())
+    assert eventually(lambda: command_lines(nap(14)) == [])
     assert device.run(["true"], soon()).exit_code == 0
 
 
 def test_stream_gives_lines_as_they_come_and_closing_ends_the_program(device: Transport) -> None:
-    lines = device.stream(["sh", "-c", "echo one; echo two; exec sleep 86415"], soon())
+    lines = device.stream(["sh", "-c", f"echo one; echo two; exec sleep {nap(15)}"], soon())
     assert [next(lines), next(lines)] == [b"one", b"two"]
     lines.close()  # type: ignore[attr-defined]
-    assert command_lines("86415") == []
+    assert eventually(lambda: command_lines(nap(15)) == [])
 
 
 def test_stream_gives_a_last_line_without_an_end(device: Transport) -> None:
@@ -92,11 +92,11 @@ def test_stream_gives_a_last_line_without_an_end(device: Transport) -> None:
 
 
 def test_stream_is_bounded_in_time_and_in_its_lines(device: Transport) -> None:
-    lines = device.stream(["sh", "-c", "echo one; sleep 86416"], Deadline.after(2))
+    lines = device.stream(["sh", "-c", f"echo one; sleep {nap(16)}"], Deadline.after(2))
     assert next(lines) == b"one"
     with pytest.raises(DeadlineExpired):
         next(lines)
-    assert command_lines("86416") == []
+    assert eventually(lambda: command_lines(nap(16)) == [])
     with pytest.raises(TransientError, match="without end"):
         list(device.stream(["sh", "-c", "yes | tr -d '\\n'"], soon()))
     with pytest.raises(UserError, match="not found"):
@@ -106,8 +106,8 @@ def test_stream_is_bounded_in_time_and_in_its_lines(device: Transport) -> None:
 def test_ctrl_c_while_a_program_runs_ends_it(device: Transport) -> None:
     threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        device.run(["sleep", "86417"], soon())
-    assert command_lines("86417") == []
+        device.run(["sleep", nap(17)], soon())
+    assert eventually(lambda: command_lines(nap(17)) == [])
     assert device.run(["true"], soon()).exit_code == 0
 
 
