@@ -158,6 +158,12 @@ class Session:
                     return run
         return None
 
+    def sweep(self) -> None:
+        """Remove what an untimed run has left whose host went away; nobody comes back for its outputs."""
+        for name in files.entries(self.transport, self.transport.path("checks"), Deadline.after(CALL_SEC)):
+            if not self.runner.status(f"checks/{name}", Deadline.after(CALL_SEC)).alive:
+                self.discard(f"checks/{name}")
+
     def left_behind(self, directory: str) -> bool:
         """Whether a launch was started in `directory` by a host that then went away. One half laid out is removed."""
         deadline = Deadline.after(CALL_SEC)
@@ -256,6 +262,8 @@ def open_session(device: Device) -> Iterator[Session]:
     transport = with_backoff(device.connect)
     try:
         runner = install.runner(transport, Deadline.after(PUSH_SEC))
-        yield Session(device, transport, runner, runner.hello(Deadline.after(CALL_SEC)))
+        session = Session(device, transport, runner, runner.hello(Deadline.after(CALL_SEC)))
+        session.sweep()
+        yield session
     finally:
         transport.close()

@@ -99,10 +99,13 @@ def test_every_runtime_and_a_bundle_whose_outputs_are_the_hosts(
     assert list((work / "runs").iterdir()) == []
 
 
-def test_the_second_time_nothing_is_sent_that_is_there(cable: FaultProxy, store: Store, fast: Path) -> None:
+def test_the_second_time_nothing_is_sent_that_is_there(cable: FaultProxy, work: Path, store: Store, fast: Path) -> None:
     run(store, fast)
     before = cable.sent
+    # as a check leaves it whose host went away
+    (work / "checks" / "20260131-120000-abc123").mkdir(parents=True)
     run(store, fast)
+    assert list((work / "checks").iterdir()) == []
     assert cable.sent - before < 200_000
     assert (fast / "model.onnx").stat().st_size < 10_000 < before
 
