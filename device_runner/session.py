@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 #: pushing the largest model over a slow cable
 PUSH_SEC = 1800.0
 PULL_SEC = 600.0
+#: what a runner's events, or its stderr, may come to
+_MOST_TEXT_BYTES = 64 * 2**20
 #: past `max_seconds` of a plan, for the runner's supervisor to end what it supervises
 GRACE_SEC = 30.0
 #: the first looks catch a launch that fails at once; then the host keeps quiet until the minima can be met
@@ -204,7 +206,7 @@ class Session:
         with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
             events_text = self._text(f"{directory}/events.jsonl", Path(scratch, "events"))
             stderr = self._text(f"{directory}/stderr.txt", Path(scratch, "stderr"))
-            file = self._fetch(f"{directory}/samples.bin", Path(scratch, "samples"))
+            file = self._fetch(f"{directory}/samples.bin", Path(scratch, "samples"), samples.MOST_BYTES)
             measured = samples.read(file) if file is not None and file.stat().st_size else Samples.none()
             outputs = [
                 self._output(f"{directory}/{OUTPUTS}/{index}.bin", Path(scratch, f"output-{index}"), product, workload.cases)
@@ -227,20 +229,24 @@ class Session:
         if completed.exit_code:
             raise TransientError(f"{argv[0]} failed on the device: {completed.error_text}")
 
-    def _fetch(self, path: str, destination: Path) -> Path | None:
+    def _fetch(self, path: str, destination: Path, most_bytes: int) -> Path | None:
         deadline = Deadline.after(PULL_SEC)
-        if with_backoff(lambda: self.transport.stat(path, deadline)) is None:
+        found = with_backoff(lambda: self.transport.stat(path, deadline))
+        if found is None:
             return None
+        if found.bytes > most_bytes:
+            raise TransientError(f"{path}: has {found.bytes} bytes on the device, and {most_bytes} at most would be ours")
         with_backoff(lambda: self.transport.pull(path, destination, deadline))
         return destination
 
     def _text(self, path: str, destination: Path) -> str:
-        file = self._fetch(path, destination)
+        file = self._fetch(path, destination, _MOST_TEXT_BYTES)
         return file.read_text("utf-8", "replace") if file is not None else ""
 
     def _output(self, path: str, destination: Path, product: Product, cases: int) -> npt.NDArray[Any] | None:
-        file = self._fetch(path, destination)
-        if file is None or file.stat().st_size != cases * product.tensor.nbytes:
+        size = cases * product.tensor.nbytes
+        file = self._fetch(path, destination, size)
+        if file is None or file.stat().st_size != size:
             return None
         return np.fromfile(file, np.dtype(product.tensor.dtype).newbyteorder("<")).reshape(cases, -1)
 

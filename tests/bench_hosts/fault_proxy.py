@@ -41,6 +41,8 @@ class FaultProxy:
         self.bytes_per_sec = 0
         #: bytes that went to the device
         self.sent = 0
+        #: bytes that came from it
+        self.received = 0
         #: faults that happened
         self.faults = 0
         self.connections = 0
@@ -112,6 +114,8 @@ class FaultProxy:
                 if up:
                     piece = self._faulty(piece)
                     self._flowing.wait()
+                else:
+                    self.received += len(piece)
                 sink.sendall(piece)
             sink.shutdown(socket.SHUT_WR)
         except OSError:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from device_runner.transports import posix
-from device_runner.transports.base import Completed
+from device_runner.transports.base import Completed, Stat
 from edgedeploy.errors import TransientError, UserError
 
 DATA = b"a model"
@@ -24,7 +24,10 @@ def root(tmp_path: Path) -> Path:
 
 
 def run(argv: list[str], path: str = os.environ["PATH"], stdin: bytes = b"") -> Completed:
-    done = subprocess.run(argv, input=stdin, capture_output=True, env={"PATH": path, "HOME": "/nowhere"}, check=False)
+    shell = shutil.which(argv[0], path=path)
+    done = subprocess.run(
+        argv, executable=shell, input=stdin, capture_output=True, env={"PATH": path, "HOME": "/nowhere"}, check=False
+    )
     return Completed(done.returncode, done.stdout, done.stderr)
 
 
@@ -70,6 +73,31 @@ def test_openssl_does_where_there_is_no_sha256sum_and_neither_is_said(root: Path
     none = run(posix.prepare(str(root), "model", SHA256, len(DATA), "0600"), tools(tmp_path / "neither", *needed))
     with pytest.raises(UserError, match="neither sha256sum nor openssl"):
         posix.to_send(none, "model", len(DATA))
+
+
+@pytest.mark.parametrize("box", ["busybox", "toybox"])
+def test_the_tools_of_small_boards_and_of_phones_do(root: Path, tmp_path: Path, box: str) -> None:
+    program = shutil.which(box)
+    assert program, f"no {box}: run scripts/install_test_packages"
+    bin_directory = tmp_path / box
+    bin_directory.mkdir()
+    for name in ("mkdir", "cat", "mv", "chmod", "rm", "ls", "df", "sed", "sha256sum"):
+        (bin_directory / name).symlink_to(program)
+    # toybox has no shell that is finished; Android's is mksh
+    (bin_directory / "sh").symlink_to(program if box == "busybox" else "/bin/sh")
+    path, at, data = str(bin_directory), (str(root), "a b/-m'x"), os.urandom(5_000_000)
+    digest = hashlib.sha256(data).hexdigest()
+    run(posix.make_root(str(root)), path)
+    assert posix.to_send(run(posix.prepare(*at, digest, len(data), "0600"), path), at[1], len(data)) is True
+    assert run(posix.receive(*at, digest, "0600"), path, data[:-1]).exit_code == posix.DAMAGED
+    assert run(posix.receive(*at, digest, "0600"), path, data).exit_code == 0
+    assert run(posix.prepare(*at, digest, len(data), "0600"), path).text == "same\n"
+    assert posix.stat_of(run(posix.stat(*at), path), at[1]) == Stat("file", len(data))
+    assert run(posix.fetch(*at), path).stdout == data
+    (root / "link").symlink_to("/etc")
+    assert run(posix.fetch(str(root), "link/passwd"), path).stdout == b""
+    assert run(posix.remove(str(root), "a b"), path).exit_code == 0
+    assert [entry.name for entry in root.iterdir()] == ["link"]
 
 
 def test_a_work_root_that_is_gone_can_be_tried_again(root: Path) -> None:

@@ -240,6 +240,20 @@ def test_a_restart_that_empties_the_work_directory_costs_one_launch(
     assert record.launches[1].error["code"] == "transient"
 
 
+def test_what_a_runner_never_prints_is_not_fetched(cable: FaultProxy, work: Path, store: Store, fast: Path) -> None:
+    def fill(directory: Path) -> None:
+        with (directory / "stderr.txt").open("r+b") as file:
+            file.truncate(2**40)
+
+    filling = during_launch(work, 1, fill)
+    before = cable.received
+    (record,) = run(store, fast, how=LONG).records
+    filling.join()
+    assert cable.received - before < 2**28
+    assert [launch.valid for launch in record.launches] == [True, False, True]
+    assert f"has {2**40} bytes on the device" in record.launches[1].invalid_because[0]
+
+
 def test_a_key_that_is_revoked_in_the_middle_of_a_launch(
     cable: FaultProxy, board: Sshd, work: Path, store: Store, fast: Path
 ) -> None:
