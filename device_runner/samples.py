@@ -14,6 +14,8 @@ from edgedeploy.errors import InternalError
 _MAGIC = b"EDGS"
 _HEADER_BYTES = 32
 _RECORD_BYTES = 16
+#: of a file with the largest capacities a plan can have, 2^24 each
+MOST_BYTES = _HEADER_BYTES + 2 * 2**24 * _RECORD_BYTES
 
 Ns = npt.NDArray[np.int64]
 

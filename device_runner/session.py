@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 #: pushing the largest model over a slow cable
 PUSH_SEC = 1800.0
 PULL_SEC = 600.0
+#: what a runner's events, or its stderr, may come to
+_MOST_TEXT_BYTES = 64 * 2**20
 #: past `max_seconds` of a plan, for the runner's supervisor to end what it supervises
 GRACE_SEC = 30.0
 #: the first looks catch a launch that fails at once; then the host keeps quiet until the minima can be met
@@ -89,6 +91,10 @@ class Session:
             "kernel": kernel,
             "runner": hello.get("build"),
         }
+
+    def renew(self) -> None:
+        """Put the runner back where a restart of the device has taken it; only looks where it has not."""
+        self.runner = install.runner(self.transport, Deadline.after(PUSH_SEC))
 
     @property
     def record(self) -> DeviceRecord:
@@ -173,6 +179,12 @@ class Session:
                     return run
         return None
 
+    def sweep(self) -> None:
+        """Remove what an untimed run has left whose host went away; nobody comes back for its outputs."""
+        for name in files.entries(self.transport, self.transport.path("checks"), Deadline.after(CALL_SEC)):
+            if not self.runner.status(f"checks/{name}", Deadline.after(CALL_SEC)).alive:
+                self.discard(f"checks/{name}")
+
     def left_behind(self, directory: str) -> bool:
         """Whether a launch was started in `directory` by a host that then went away. One half laid out is removed."""
         deadline = Deadline.after(CALL_SEC)
@@ -213,7 +225,7 @@ class Session:
         with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
             events_text = self._text(f"{directory}/events.jsonl", Path(scratch, "events"))
             stderr = self._text(f"{directory}/stderr.txt", Path(scratch, "stderr"))
-            file = self._fetch(f"{directory}/samples.bin", Path(scratch, "samples"))
+            file = self._fetch(f"{directory}/samples.bin", Path(scratch, "samples"), samples.MOST_BYTES)
             measured = samples.read(file) if file is not None and file.stat().st_size else Samples.none()
             outputs = [
                 self._output(f"{directory}/{OUTPUTS}/{index}.bin", Path(scratch, f"output-{index}"), product, workload.cases)
@@ -236,20 +248,24 @@ class Session:
         if completed.exit_code:
             raise TransientError(f"{argv[0]} failed on the device: {completed.error_text}")
 
-    def _fetch(self, path: str, destination: Path) -> Path | None:
+    def _fetch(self, path: str, destination: Path, most_bytes: int) -> Path | None:
         deadline = Deadline.after(PULL_SEC)
-        if with_backoff(lambda: self.transport.stat(path, deadline)) is None:
+        found = with_backoff(lambda: self.transport.stat(path, deadline))
+        if found is None:
             return None
+        if found.bytes > most_bytes:
+            raise TransientError(f"{path}: has {found.bytes} bytes on the device, and {most_bytes} at most would be ours")
         with_backoff(lambda: self.transport.pull(path, destination, deadline))
         return destination
 
     def _text(self, path: str, destination: Path) -> str:
-        file = self._fetch(path, destination)
+        file = self._fetch(path, destination, _MOST_TEXT_BYTES)
         return file.read_text("utf-8", "replace") if file is not None else ""
 
     def _output(self, path: str, destination: Path, product: Product, cases: int) -> npt.NDArray[Any] | None:
-        file = self._fetch(path, destination)
-        if file is None or file.stat().st_size != cases * product.tensor.nbytes:
+        size = cases * product.tensor.nbytes
+        file = self._fetch(path, destination, size)
+        if file is None or file.stat().st_size != size:
             return None
         return np.fromfile(file, np.dtype(product.tensor.dtype).newbyteorder("<")).reshape(cases, -1)
 
@@ -276,6 +292,8 @@ def open_session(device: Device, waiting: Callable[[str], None] | None = None) -
         transport = with_backoff(device.connect)
         try:
             runner = install.runner(transport, Deadline.after(PUSH_SEC))
-            yield Session(device, transport, runner, runner.hello(Deadline.after(CALL_SEC)))
+            session = Session(device, transport, runner, runner.hello(Deadline.after(CALL_SEC)))
+            session.sweep()
+            yield session
         finally:
             transport.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgedeploy.commands.arguments import cpus, device_names, devices_option
-from edgedeploy.errors import EdgedeployError
+from edgedeploy.errors import EdgedeployError, TransientError, UserError
 from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS, MAX_THREADS
 from edgedeploy.ranges import FiniteRange
 
@@ -49,7 +49,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
     default="local",
     show_default=True,
     shell_complete=device_names,
-    help="Device to measure on; local is this host.",
+    help="A name of devices.yaml, local (this host), adb:SERIAL or ssh://USER@HOST.",
 )
 @devices_option
 @click.option("--wait", is_flag=True, help="Wait for a device that another process uses.")
@@ -101,6 +101,7 @@ def command(
     Examples:
       edgedeploy bench --device local
       edgedeploy bench artifacts/film-minilm --launches 10 --threads 2
+      edgedeploy bench artifacts/film-minilm --device ssh://pi@192.168.1.20
       edgedeploy bench model.onnx --shape input=1,3,224,224 --json
       edgedeploy bench --device pixel7 --max-temperature-c 38 --min-battery 40 --stay-awake
       edgedeploy bench --resume 20260131-120000-abc123
@@ -147,6 +148,12 @@ def command(
         if not running:
             raise
         raise _stopped(running[0], out, as_json=as_json) from None
+    except (TransientError, UserError) as error:
+        if not running:
+            raise
+        # as for a Ctrl-C: the device went away, or lets us in no more
+        message = f"{str(error).rstrip('.')}. What was measured is kept; go on with: {_resume(running[0], out)}"
+        raise type(error)(message) from None
     rows = summary.rows(finished.records)
     if as_json:
         import json
@@ -158,11 +165,16 @@ def command(
     return 0 if all(record.valid for record in finished.records) else 1
 
 
-def _stopped(experiment: str, out: str, *, as_json: bool) -> Stopped:
-    import json
+def _resume(experiment: str, out: str) -> str:
     import shlex
 
-    resume = f"edgedeploy bench --resume {experiment}" + ("" if out == "runs" else f" --out {shlex.quote(out)}")
+    return f"edgedeploy bench --resume {experiment}" + ("" if out == "runs" else f" --out {shlex.quote(out)}")
+
+
+def _stopped(experiment: str, out: str, *, as_json: bool) -> Stopped:
+    import json
+
+    resume = _resume(experiment, out)
     message = f"stopped; what was measured is kept. Go on with: {resume}"
     if as_json:
         error = {"kind": "interrupted", "message": message}
