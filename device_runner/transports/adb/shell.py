@@ -119,7 +119,9 @@ def run(link: Link, argv: Sequence[str], deadline: Deadline) -> Completed:
         for kind, data in process.output():
             total += len(data)
             if total > OUTPUT_LIMIT_BYTES:
-                raise UserError(f"the device printed more than {OUTPUT_LIMIT_BYTES >> 20} MB, which is more than is taken: {process.name}")
+                raise UserError(
+                    f"the device printed more than {OUTPUT_LIMIT_BYTES >> 20} MB, which is more than is taken: {process.name}"
+                )
             said[kind].append(data)
     finally:
         process.end()
