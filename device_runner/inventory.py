@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,17 @@ class Device:
 _KNOWN = {"local": Device("local", Target("local"))}
 
 
+#: of a device that needs no entry anywhere: the transport, and the address it is reached at
+_DIRECT = re.compile(r"(adb):(?://)?(.+)", re.DOTALL)
+
+
 def resolve(name: str) -> Device:
-    """The device of that name. Raises UserError naming those that are known."""
+    """The device of that name, or what `adb:SERIAL` or `adb://HOST:PORT` leads to.
+
+    Raises UserError naming those that are known.
+    """
+    if direct := _DIRECT.fullmatch(name):
+        return Device(name, Target(direct.group(1), direct.group(2)))
     if name not in _KNOWN:
-        raise UserError(f"no device {name!r}; known: {', '.join(sorted(_KNOWN))} (local is this host)")
+        raise UserError(f"no device {name!r}; known: {', '.join(sorted(_KNOWN))} (local is this host; adb:SERIAL or adb://HOST:PORT is a phone)")
     return _KNOWN[name]

@@ -42,7 +42,7 @@ class Settings:
         root = target.settings.get("work_root", DEFAULT_WORK_ROOT).rstrip("/")
         if not _WORK_ROOT.fullmatch(root) or {".", ".."} & set(root.split("/")):
             raise UserError(
-                f"work_root {root!r}: an absolute path of plain names on the device, at least two deep, such as {DEFAULT_WORK_ROOT}"
+                f"work_root {root!r}: an absolute path of plain names on the device, two or more, such as {DEFAULT_WORK_ROOT}"
             )
         named = target.settings.get("server")
         server = Address.from_environment(os.environ) if named is None else None if named == "none" else Address.parse(named)

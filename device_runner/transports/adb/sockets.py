@@ -37,6 +37,10 @@ class SocketStream:
         except OSError as error:
             raise TransientError(f"{self._what}: connection lost ({error.strerror or error})") from None
 
+    def fileno(self) -> int:
+        """For select."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         # closing alone leaves the other side waiting while a thread of ours is still inside a call
         with contextlib.suppress(OSError):

@@ -17,8 +17,7 @@ from edgedeploy.errors import EdgedeployError, TransientError, UserError
 if TYPE_CHECKING:
     from device_runner.deadline import Deadline
     from device_runner.transports.adb.stream import Link
-    from device_runner.transports.adb.sync import Sync
-    from device_runner.transports.adb.sync import Found
+    from device_runner.transports.adb.sync import Found, Sync
 
 _GONE, _OUTSIDE, _DIFFERS, _FAILED, _NO_TOOL = 81, 82, 83, 84, 85
 #: $1 the work root, $2 a directory below it
