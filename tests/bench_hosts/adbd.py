@@ -25,6 +25,8 @@ mount --make-rprivate /
 mount -t proc proc "$1/proc"
 mount -t tmpfs tmpfs "$1/dev"
 for node in null zero urandom random; do : > "$1/dev/$node"; mount --bind "/dev/$node" "$1/dev/$node"; done
+mkdir -p "$1/data/small"
+mount -t tmpfs -o size=2m tmpfs "$1/data/small"
 exec chroot "$1" /system/bin/init
 """
 
@@ -45,7 +47,7 @@ def _wait_for_port(port: int) -> None:
 
 
 class Phone:
-    """An Android-like device whose adbd listens at 127.0.0.1:`port`."""
+    """An Android-like device whose adbd listens at 127.0.0.1:`port`. /data/small is a disk of 2 MB."""
 
     def __init__(self, root: Path, *, authorisation: bool = False, guest_files: Iterable[Path] = ()) -> None:
         self.root, self.port = root, free_port()
