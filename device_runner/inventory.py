@@ -43,7 +43,8 @@ def resolve(name: str) -> Device:
     if direct := _DIRECT.fullmatch(name):
         return Device(name, Target(direct.group(1), direct.group(2)))
     if name not in _KNOWN:
+        known = ", ".join(sorted(_KNOWN))
         raise UserError(
-            f"no device {name!r}; known: {', '.join(sorted(_KNOWN))} (local is this host; adb:SERIAL or adb://HOST:PORT is a phone)"
+            f"no device {name!r}; known: {known} (local is this host), and adb:SERIAL or adb://HOST:PORT for a phone"
         )
     return _KNOWN[name]

@@ -22,8 +22,8 @@ from tests.device_runner.adb.conftest import Connect, soon
 
 #: as a name and as an argument: everything that a shell would do something with
 HOSTILE = [
-    "a b", "it's", 'a"b', "$(touch /data/owned)", "`touch /data/owned`", ";touch /data/owned;", "$HOME", "*", "a\nb", "\\", "-rf",
-    "~", "größe", "#x", "a&b", "{1,2}", "!x",
+    "a b", "it's", 'a"b', "$(touch /data/owned)", "`touch /data/owned`", ";touch /data/owned;", "$HOME", "*", "a\nb", "\\",
+    "-rf", "~", "größe", "#x", "a&b", "{1,2}", "!x",
 ]  # fmt: skip
 
 
