@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from device_runner.samples import Samples
 from edgedeploy import __version__
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
 from edgedeploy.interrupt import held
-from edgedeploy.record import Context, Experiment, RunRecord
+from edgedeploy.record import Context, Experiment, Launch, RunRecord
 
 if TYPE_CHECKING:
     from device_runner.accuracy import Evaluation
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from device_runner.session import Measured, Session, Staged
     from device_runner.workload import Workload
     from edgedeploy.progress import StatusLine
+
+
+#: how long a device that went away is waited for before the experiment is left to be resumed: a restart takes less
+PATIENCE_SEC = 90.0
+_AGAIN_SEC = 2.0
 
 
 class Campaign:
@@ -74,7 +80,10 @@ class Campaign:
                 recording.warnings.append(str(error))
 
     def run(self) -> list[RunRecord]:
-        """Do every launch that is not done, then commit the runs. KeyboardInterrupt leaves all of them to be resumed."""
+        """Do every launch that is not done, then commit the runs.
+
+        KeyboardInterrupt leaves all of them to be resumed. So does TransientError: the device stayed away.
+        """
         for position, (block, run) in enumerate(self._experiment.order):
             recording = self._recordings[run]
             if recording.finished or recording.given_up or recording.done(position):
@@ -123,14 +132,16 @@ class Campaign:
             with held():
                 self._interrupted(recording, directory, index, position, block, started, before)
             raise
-        except (RunnerRefused, TransientError) as error:
+        except RunnerRefused as error:
             self._abandon(directory)
-            code = str(error.error.get("code", "internal")) if isinstance(error, RunnerRefused) else "transient"
+            launch = launches.failed(index, position, block, started, str(error.error.get("code", "internal")), str(error))
+            self._failed(recording, launch, label)
+            return
+        except TransientError as error:
+            self._come_back(directory)
             with held():
-                launch = launches.failed(index, position, block, started, code, str(error))
-                recording.add(launch, None, Samples.none(), {})
-                self._commit(recording)
-            self._progress.line(f"{label}: failed: {error}")
+                launch, found = self._salvaged(recording, directory, index, position, block, started, before, error)
+                self._failed(recording, launch, label, found)
             return
         launch = launches.entry(
             recording.workload, measured, index=index, position=position, block=block, started=started,
@@ -156,6 +167,55 @@ class Campaign:
     def _commit(self, recording: Recording) -> None:
         recording.writer.partial(recording.record(self._order(), ""))
 
+    def _failed(self, recording: Recording, launch: Launch, label: str, measured: Measured | None = None) -> None:
+        with held():
+            if measured is None:
+                recording.add(launch, None, Samples.none(), {})
+            else:
+                recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured))
+            self._commit(recording)
+        said = "fetched late" if launch.valid else f"failed: {'; '.join(launch.invalid_because)}"
+        self._progress.line(f"{label}: {said}")
+
+    def _come_back(self, directory: str) -> None:
+        """Wait for a device that went away, and end what may still run in `directory`: nothing is to be measured beside it.
+
+        Raises TransientError when it stays away: then nothing is known of the launch, and it is fetched on resume.
+        """
+        deadline = Deadline.after(PATIENCE_SEC)
+        self._progress.now(f"waiting for {self._session.device.name}, at most {PATIENCE_SEC:.0f} s")
+        while True:
+            try:
+                self._session.renew()
+                self._session.runner.cancel(directory, Deadline.after(CALL_SEC))
+            except TransientError:
+                if deadline.expired:
+                    raise
+                time.sleep(_AGAIN_SEC)
+            else:
+                break
+        # what was pushed may have been on a file system that a restart empties; by content, it costs little to look
+        self._staged.clear()
+
+    def _salvaged(
+        self, recording: Recording, directory: str, index: int, position: int, block: int, started: str,
+        before: Context | None, error: TransientError,
+    ) -> tuple[Launch, Measured | None]:  # fmt: skip
+        """What a launch left behind whose device was away, as its entry: whole if it ended meanwhile, else not valid."""
+        try:
+            measured = self._session.collect(directory, recording.workload)
+            self._session.discard(directory)
+        except TransientError:
+            measured = None
+        if measured is None or not measured.events:
+            return launches.failed(index, position, block, started, "transient", str(error)), None
+        stopped = "" if measured.event("end") else f"the device was lost meanwhile: {error}"
+        launch = launches.entry(
+            recording.workload, measured, index=index, position=position, block=block, started=started,
+            before=before, after=None, flags=("the device was away when it ended",), stopped=stopped,
+        )  # fmt: skip
+        return launch, measured
+
     def _abandon(self, directory: str) -> None:
         # it may run on although we lost it: nothing else is to be measured beside it
         with contextlib.suppress(EdgedeployError):
@@ -164,11 +224,14 @@ class Campaign:
     def _interrupted(
         self, recording: Recording, directory: str, index: int, position: int, block: int, started: str, before: Context | None
     ) -> None:
-        """End the launch on the device and keep what it measured; it does not count, and is done again on resume."""
+        """End the launch on the device and keep what it measured; it does not count, and is done again on resume.
+
+        One that cannot be reached is not entered: it runs to its end by itself, and is fetched on resume.
+        """
         self._progress.now("stopping")
         reason = "stopped from the keyboard or by a signal"
-        self._abandon(directory)
         try:
+            self._session.runner.cancel(directory, Deadline.after(CALL_SEC))
             measured = self._session.collect(directory, recording.workload)
             launch = launches.entry(
                 recording.workload, measured, index=index, position=position, block=block, started=started,
@@ -176,9 +239,8 @@ class Campaign:
             )  # fmt: skip
             recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured))
             self._session.discard(directory)
-        except EdgedeployError:
-            launch = launches.failed(index, position, block, started, "cancelled", reason)
-            recording.add(launch.model_copy(update={"flags": (INTERRUPTED,)}), None, Samples.none(), {})
+        except (TransientError, UserError):
+            return
         self._commit(recording)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,5 +123,7 @@ def device_locked(directory: Path, device: str) -> Iterator[None]:
     """Only one process measures on a device. Raises UserError when another one does so now."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     otherwise = f"another process is measuring on {device}; two at once would measure each other, so wait for it"
-    with _exclusive(directory / f"{safe(device)}.lock", otherwise):
+    # a device may be named by an address, which is no file name
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", device)[:60]
+    with _exclusive(directory / f"{plain}-{hashlib.sha256(device.encode()).hexdigest()[:12]}.lock", otherwise):
         yield

@@ -29,22 +29,22 @@ class Device:
 
 
 _KNOWN = {"local": Device("local", Target("local"))}
-
-
-#: of a device that needs no entry anywhere: the transport, and the address it is reached at
-_DIRECT = re.compile(r"(adb):(?://)?(.+)", re.DOTALL)
+#: a phone by its serial, or by its address in the network
+_PHONE = re.compile(r"adb:(?://)?(.+)", re.DOTALL)
 
 
 def resolve(name: str) -> Device:
-    """The device of that name, or what `adb:SERIAL` or `adb://HOST:PORT` leads to.
+    """The device of that name, or at that address (ssh://USER@HOST:PORT, adb:SERIAL, adb://HOST:PORT).
 
     Raises UserError naming those that are known.
     """
-    if direct := _DIRECT.fullmatch(name):
-        return Device(name, Target(direct.group(1), direct.group(2)))
+    if phone := _PHONE.fullmatch(name):
+        return Device(name, Target("adb", phone.group(1)))
+    if name.startswith("ssh://"):
+        return Device(name, Target("ssh", name.removeprefix("ssh://").removesuffix("/")))
     if name not in _KNOWN:
-        known = ", ".join(sorted(_KNOWN))
         raise UserError(
-            f"no device {name!r}; known: {known} (local is this host), and adb:SERIAL or adb://HOST:PORT for a phone"
+            f"no device {name!r}; known: {', '.join(sorted(_KNOWN))} (local is this host), and by address ssh://USER@HOST, "
+            "adb:SERIAL or adb://HOST:PORT"
         )
     return _KNOWN[name]

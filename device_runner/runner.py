@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from device_runner.retry import with_backoff
-from edgedeploy.errors import EdgedeployError, InternalError, TransientError
+from edgedeploy.errors import EdgedeployError, InternalError, TransientError, UserError
 
 if TYPE_CHECKING:
     from device_runner.deadline import Deadline
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CALL_SEC = 30.0
 #: of a call that is tried again, each try
 _TRY_SEC = 10.0
+#: exit codes, as shells have them, of a program that may not be run, and of one that is not there or whose loader is not
+NOT_STARTED = (126, 127)
 
 
 class RunnerRefused(EdgedeployError):
@@ -56,7 +58,7 @@ class Runner:
     """The runner that was installed as `binary`, a path below the transport's work root."""
 
     def __init__(self, transport: Transport, binary: str) -> None:
-        self._transport = transport
+        self._transport, self._path = transport, binary
         self._binary = transport.path(binary)
 
     def _call(self, arguments: Sequence[str], event: str, deadline: Deadline) -> dict[str, Any]:
@@ -68,6 +70,13 @@ class Runner:
                 raise RunnerRefused(line)
         # no line at all: the program could not run there, and another try would end alike
         detail = completed.error_text or f"exit code {completed.exit_code}"
+        if completed.exit_code in NOT_STARTED:
+            if self._transport.stat(self._path, deadline) is None:
+                raise TransientError("the runner is gone from the device; was it restarted?")
+            raise UserError(
+                f"the runner cannot be started on the device: {detail}. Either its work directory is on a file system without "
+                "programs (noexec; choose another work_root), or its C library is missing or not glibc"
+            )
         raise InternalError(f"edgebench {arguments[0]} did not answer: {detail}")
 
     def hello(self, deadline: Deadline) -> dict[str, Any]:

@@ -88,6 +88,10 @@ class Session:
             "runner": hello.get("build"),
         }
 
+    def renew(self) -> None:
+        """Put the runner back where a restart of the device has taken it; only looks where it has not."""
+        self.runner = install.runner(self.transport, Deadline.after(PUSH_SEC))
+
     @property
     def record(self) -> DeviceRecord:
         """The device as it goes into a run record."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgedeploy.errors import EdgedeployError
+from edgedeploy.errors import EdgedeployError, TransientError, UserError
 from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS, MAX_THREADS
 from edgedeploy.ranges import FiniteRange
 
@@ -50,7 +50,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 
 @click.command()
 @click.argument("what", nargs=-1, type=click.Path(), metavar="[BUNDLE_OR_MODEL]...")
-@click.option("--device", default="local", show_default=True, help="Device to measure on; local is this host.")
+@click.option("--device", default="local", show_default=True, help="Device: local (this host) or ssh://USER@HOST.")
 @click.option("--launches", type=click.IntRange(1, 1000), default=5, show_default=True, help="Launches of each artifact.")
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True, help="Threads of the runtime.")
 @click.option("--affinity", callback=_cpus, metavar="0,1", help="CPUs to pin to.  [default: none]")
@@ -87,6 +87,7 @@ def command(
     Examples:
       edgedeploy bench --device local
       edgedeploy bench artifacts/film-minilm --launches 10 --threads 2
+      edgedeploy bench artifacts/film-minilm --device ssh://pi@192.168.1.20
       edgedeploy bench model.onnx --shape input=1,3,224,224 --json
       edgedeploy bench --resume 20260131-120000-abc123
     """
@@ -118,6 +119,12 @@ def command(
         if not running:
             raise
         raise _stopped(running[0], out, as_json=as_json) from None
+    except (TransientError, UserError) as error:
+        if not running:
+            raise
+        # as for a Ctrl-C: the device went away, or lets us in no more
+        message = f"{str(error).rstrip('.')}. What was measured is kept; go on with: {_resume(running[0], out)}"
+        raise type(error)(message) from None
     rows = summary.rows(finished.records)
     if as_json:
         import json
@@ -129,11 +136,16 @@ def command(
     return 0 if all(record.valid for record in finished.records) else 1
 
 
-def _stopped(experiment: str, out: str, *, as_json: bool) -> Stopped:
-    import json
+def _resume(experiment: str, out: str) -> str:
     import shlex
 
-    resume = f"edgedeploy bench --resume {experiment}" + ("" if out == "runs" else f" --out {shlex.quote(out)}")
+    return f"edgedeploy bench --resume {experiment}" + ("" if out == "runs" else f" --out {shlex.quote(out)}")
+
+
+def _stopped(experiment: str, out: str, *, as_json: bool) -> Stopped:
+    import json
+
+    resume = _resume(experiment, out)
     message = f"stopped; what was measured is kept. Go on with: {resume}"
     if as_json:
         error = {"kind": "interrupted", "message": message}

@@ -15,9 +15,24 @@ from device_runner.transports.base import Target
 from tests.bench_hosts.adbd import AdbServer, Phone
 from tests.bench_hosts.adbd import adb_server as running_server
 from tests.bench_hosts.adbd import phone as running_phone
-from tests.device_runner.adb.cable import Cable, between
+from tests.bench_hosts.fault_proxy import FaultProxy, between
 
 _NUMBERS = itertools.count()
+
+
+def serial_of(cable: FaultProxy) -> str:
+    """What the phone behind it is called by ADB."""
+    return f"127.0.0.1:{cable.port}"
+
+
+def pull_out(cable: FaultProxy) -> None:
+    """Until `plug_in`: what is open is reset, what comes is hung up on."""
+    cable.refuse()
+    cable.cut()
+
+
+def plug_in(cable: FaultProxy) -> None:
+    cable.refuse(False)
 
 
 def soon() -> Deadline:
@@ -39,7 +54,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
 
 
 @pytest.fixture
-def cable(phone: Phone) -> Iterator[Cable]:
+def cable(phone: Phone) -> Iterator[FaultProxy]:
     with between(phone.port) as line:
         yield line
 
@@ -74,5 +89,5 @@ def connect(server: AdbServer, tmp_path: Path) -> Iterator[Connect]:
 
 
 @pytest.fixture
-def device(connect: Connect, cable: Cable, way: str) -> AdbTransport:
-    return connect(cable.serial, way)
+def device(connect: Connect, cable: FaultProxy, way: str) -> AdbTransport:
+    return connect(serial_of(cable), way)

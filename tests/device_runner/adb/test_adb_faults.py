@@ -26,8 +26,8 @@ from edgedeploy.errors import TransientError, UserError
 from tests.bench_hosts.adbd import AdbServer, Phone, free_port
 from tests.bench_hosts.adbd import adb_server as running_server
 from tests.bench_hosts.adbd import phone as running_phone
-from tests.device_runner.adb.cable import Cable, between
-from tests.device_runner.adb.conftest import Connect, soon
+from tests.bench_hosts.fault_proxy import FaultProxy, between
+from tests.device_runner.adb.conftest import Connect, plug_in, pull_out, serial_of, soon
 
 
 @pytest.fixture
@@ -44,22 +44,24 @@ def names(phone: Phone, device: AdbTransport) -> list[str]:
 
 
 def test_a_push_that_is_cut_leaves_nothing_under_the_name_and_the_next_one_is_whole(
-    device: AdbTransport, cable: Cable, phone: Phone, big: Path
+    device: AdbTransport, cable: FaultProxy, phone: Phone, big: Path
 ) -> None:
-    cable.cut_at = cable.sent + 5 * 2**20
+    cable.plan("cut", 5 * 2**20)
     with pytest.raises(TransientError):
         device.push(big, "store/model", soon())
-    assert cable.cut_at is None
+    assert cable.faults == 1
     assert "model" not in names(phone, device)
     assert with_backoff(lambda: device.push(big, "store/model", soon())) is True
     assert phone.inside(device.path("store/model")).read_bytes() == big.read_bytes()
     assert names(phone, device) == ["model"]
 
 
-def test_a_pull_that_is_cut_leaves_no_file(device: AdbTransport, cable: Cable, phone: Phone, big: Path, tmp_path: Path) -> None:
+def test_a_pull_that_is_cut_leaves_no_file(
+    device: AdbTransport, cable: FaultProxy, phone: Phone, big: Path, tmp_path: Path
+) -> None:
     device.push(big, "model", soon())
     # whichever of the pulls it falls into
-    threading.Timer(0.3, cable.pull_out).start()
+    threading.Timer(0.3, lambda: pull_out(cable)).start()
     there = phone.inside(device.path("model"))
 
     def pull_for_ever() -> None:
@@ -70,16 +72,16 @@ def test_a_pull_that_is_cut_leaves_no_file(device: AdbTransport, cable: Cable, p
     with pytest.raises(TransientError):
         pull_for_ever()
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith((".back", "back"))] == []
-    cable.plug_in()
+    plug_in(cable)
     with_backoff(lambda: device.pull("model", tmp_path / "back", soon()))
     assert (tmp_path / "back").read_bytes() == there.read_bytes()
 
 
-def test_a_cable_that_is_out_is_transient_and_back_in_it_works(device: AdbTransport, cable: Cable) -> None:
-    cable.pull_out()
+def test_a_cable_that_is_out_is_transient_and_back_in_it_works(device: AdbTransport, cable: FaultProxy) -> None:
+    pull_out(cable)
     with pytest.raises(TransientError):
         device.run(["true"], soon())
-    cable.plug_in()
+    plug_in(cable)
     assert with_backoff(lambda: device.run(["echo", "back"], soon())).text == "back\n"
 
 
@@ -131,12 +133,12 @@ def test_nothing_listens_where_the_phone_should_be(connect: Connect, way: str) -
         connect(f"127.0.0.1:{free_port()}", way)
 
 
-def test_no_such_device_says_what_is_attached(connect: Connect, device: AdbTransport, cable: Cable, way: str) -> None:
+def test_no_such_device_says_what_is_attached(connect: Connect, device: AdbTransport, cable: FaultProxy, way: str) -> None:
     if way == "library":
         with pytest.raises((Absent, UserError), match=r"no such phone on USB|libusb"):
             connect("no-such-serial", way)
         return
-    with pytest.raises(Absent, match=f"attached: .*{cable.serial} \\(device\\)"):
+    with pytest.raises(Absent, match=f"attached: .*{serial_of(cable)} \\(device\\)"):
         connect("no-such-serial", way)
 
 
@@ -153,28 +155,28 @@ def test_a_phone_that_has_not_accepted_us_says_what_to_do_until_it_has(
     monkeypatch.setattr(library_connection, "ACCEPT_SEC", 1.0)
     with between(strict.port) as cable:
         with pytest.raises(Unauthorized, match="Allow USB debugging"):
-            connect(cable.serial, way)
+            connect(serial_of(cable), way)
         if way == "server":
             states = {device.serial: device.state for device in attached(Server(Address.parse(server.address)))}
-            assert states[cable.serial] == "unauthorized"
+            assert states[serial_of(cable)] == "unauthorized"
         strict.accept((server.key if way == "server" else tmp_path / "keys/adbkey").with_suffix(".pub"))
         # the screen would tell adbd; here it looks at the keys when somebody comes
-        cable.pull_out()
-        cable.plug_in()
-        assert with_backoff(lambda: connect(cable.serial, way)).run(["echo", "hello"], soon()).text == "hello\n"
+        pull_out(cable)
+        plug_in(cable)
+        assert with_backoff(lambda: connect(serial_of(cable), way)).run(["echo", "hello"], soon()).text == "hello\n"
 
 
-def test_attached_lists_what_adb_lists(server: AdbServer, connect: Connect, cable: Cable) -> None:
-    connect(cable.serial, "server")
-    (mine,) = [device for device in attached(Server(Address.parse(server.address))) if device.serial == cable.serial]
-    assert mine[:4] == (cable.serial, "device", "Edge_Phone_7", "edgephone")
+def test_attached_lists_what_adb_lists(server: AdbServer, connect: Connect, cable: FaultProxy) -> None:
+    connect(serial_of(cable), "server")
+    (mine,) = [device for device in attached(Server(Address.parse(server.address))) if device.serial == serial_of(cable)]
+    assert mine[:4] == (serial_of(cable), "device", "Edge_Phone_7", "edgephone")
     assert f"transport_id:{mine.transport_id}" in server.adb("devices", "-l")
 
 
 def test_a_server_that_went_away_is_started_again(phone: Phone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with running_server(tmp_path) as stale, between(phone.port) as cable:
-        device = transports.connect(Target("adb", cable.serial, {"server": stale.address}))
+        device = transports.connect(Target("adb", serial_of(cable), {"server": stale.address}))
         try:
             stale.kill()
             assert with_backoff(lambda: device.run(["echo", "back"], soon())).text == "back\n"

@@ -17,8 +17,8 @@ from device_runner.transports.adb.transport import AdbTransport
 from device_runner.transports.base import Completed, Stat
 from edgedeploy.errors import TransientError, UserError
 from tests.bench_hosts.adbd import Phone
-from tests.device_runner.adb.cable import Cable
-from tests.device_runner.adb.conftest import Connect, soon
+from tests.bench_hosts.fault_proxy import FaultProxy
+from tests.device_runner.adb.conftest import Connect, serial_of, soon
 
 #: as a name and as an argument: everything that a shell would do something with
 HOSTILE = [
@@ -126,7 +126,7 @@ def test_other_calls_may_be_made_while_a_stream_is_read(device: AdbTransport) ->
 
 
 def test_twelve_megabytes_arrive_whole_once_and_come_back(
-    device: AdbTransport, cable: Cable, phone: Phone, tmp_path: Path
+    device: AdbTransport, cable: FaultProxy, phone: Phone, tmp_path: Path
 ) -> None:
     source = random_file(tmp_path / "model", 12)
     assert device.push(source, "store/model", soon()) is True
@@ -247,8 +247,8 @@ def test_stat_remove_and_what_is_not_there(device: AdbTransport, phone: Phone, t
     assert os.listdir(phone.inside(device.path("x")).parent) == []
 
 
-def test_a_full_disk_is_said_and_left_clean(connect: Connect, cable: Cable, way: str, tmp_path: Path) -> None:
-    device = connect(cable.serial, way, "/data/small/work")
+def test_a_full_disk_is_said_and_left_clean(connect: Connect, cable: FaultProxy, way: str, tmp_path: Path) -> None:
+    device = connect(serial_of(cable), way, "/data/small/work")
     with pytest.raises(UserError, match="the device is full"):
         device.push(random_file(tmp_path / "big", 4), "store/big", soon())
     assert device.run(["ls", "-A", device.path("store")], soon()).text == ""
