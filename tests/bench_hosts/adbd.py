@@ -18,6 +18,8 @@ from pathlib import Path
 from tests.bench_hosts import android_root
 
 _START_SEC = 20.0
+#: not the environment's: a test may hide programs from the code under test
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #: mounts live and die with the namespace: nothing to clean up, whatever ends the tests
 _BOOT = """
 set -e
@@ -68,7 +70,7 @@ class Phone:
     def boot(self) -> None:
         self._init = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "sh", "-c", _BOOT, "sh", self.root],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={"PATH": _PATH},
         )  # fmt: skip
         _wait_for_port(self.port)
 
@@ -122,7 +124,7 @@ class AdbServer:
         return self.home / ".android" / "adbkey"
 
     def start(self) -> None:
-        environment = {"HOME": str(self.home), "PATH": os.environ["PATH"], "ADB_MDNS": "0"}
+        environment = {"HOME": str(self.home), "PATH": _PATH, "ADB_MDNS": "0"}
         self._process = subprocess.Popen(
             ["adb", "-L", f"tcp:{self.address}", "server", "nodaemon"], env=environment,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -139,7 +141,7 @@ class AdbServer:
         """The output of the real `adb` program, asking this server."""
         done = subprocess.run(
             ["adb", "-L", f"tcp:{self.address}", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=60, env={"HOME": str(self.home), "PATH": os.environ["PATH"]},
+            timeout=60, env={"HOME": str(self.home), "PATH": _PATH},
         )  # fmt: skip
         return done.stdout + done.stderr
 

@@ -140,14 +140,26 @@ def accept(stream: SocketStream, deadline: Deadline) -> None:
     """Read OKAY; see `send`."""
     status = receive_exactly(stream, 4, deadline)
     if status == b"FAIL":
-        raise Refused(printable(receive_text(stream, deadline)))
+        raise Refused(printable(_text(stream, receive_exactly(stream, 4, deadline), deadline)))
     if status != b"OKAY":
         raise TransientError("what answers on the adb server's port is no adb server")
 
 
 def receive_text(stream: SocketStream, deadline: Deadline) -> bytes:
-    """A text with its length before it, at most 64 KB by its nature."""
+    """A text with its length before it, at most 64 KB by its nature. Raises Refused.
+
+    A service that runs in the server itself (host:pair) may say a second OKAY or FAIL once it is done.
+    """
     digits = receive_exactly(stream, 4, deadline)
+    if digits in (b"OKAY", b"FAIL"):
+        text = _text(stream, receive_exactly(stream, 4, deadline), deadline)
+        if digits == b"FAIL":
+            raise Refused(printable(text))
+        return text
+    return _text(stream, digits, deadline)
+
+
+def _text(stream: SocketStream, digits: bytes, deadline: Deadline) -> bytes:
     if not re.fullmatch(rb"[0-9a-fA-F]{4}", digits):
         raise TransientError("what answers on the adb server's port is no adb server")
     return receive_exactly(stream, int(digits, 16), deadline)

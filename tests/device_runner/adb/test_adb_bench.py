@@ -124,6 +124,25 @@ def test_a_cable_pulled_during_a_launch_costs_no_sample(phone: Phone, cable: Fau
 
 
 @pytest.mark.usefixtures("environment")
+def test_a_phone_that_restarts_during_a_launch_costs_that_launch_only(
+    phone: Phone, cable: FaultProxy, long: Path, tmp_path: Path
+) -> None:
+    process = edgedeploy("bench", str(long), "--device", f"adb:{serial_of(cable)}", *ARGUMENTS, cwd=tmp_path)
+    try:
+        launch_is_steady(phone, 1, process)
+        phone.reboot()
+        _, stderr = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    (record,) = [Store(tmp_path / "runs").read(run) for run in Store(tmp_path / "runs").ids()]
+    assert [(launch.index, launch.valid) for launch in record.launches][:2] == [(0, True), (1, False)], stderr
+    assert record.launches[2].valid
+    assert not record.launches[1].valid
+    assert record.launches[1].steady_count > 0
+    assert list(phone.inside(f"{_WORK}/runs").glob("*/*")) == []
+
+
+@pytest.mark.usefixtures("environment")
 def test_a_host_that_dies_leaves_the_launch_to_be_fetched(phone: Phone, cable: FaultProxy, long: Path, tmp_path: Path) -> None:
     process = edgedeploy("bench", str(long), "--device", f"adb:{serial_of(cable)}", *ARGUMENTS, cwd=tmp_path)
     try:

@@ -9,10 +9,12 @@ import pytest
 
 from device_runner import inventory
 from device_runner.transports.adb import keys, library_io
-from device_runner.transports.adb.server import Address
+from device_runner.transports.adb.pairing import pair
+from device_runner.transports.adb.server import Address, Server
 from device_runner.transports.adb.settings import DEFAULT_WORK_ROOT, Settings
 from device_runner.transports.base import Target
-from edgedeploy.errors import UserError
+from edgedeploy.errors import TransientError, UserError
+from tests.bench_hosts.adbd import AdbServer, free_port
 
 
 @pytest.mark.parametrize(
@@ -123,3 +125,13 @@ def test_the_checksum_is_the_librarys(size: int) -> None:
     data = bytes(range(256)) * (size // 256 + 1)
     ours, theirs = (kind(b"WRTE", 1, 2, data[:size]) for kind in (library_io.Message, library_io.AdbMessage))
     assert ours.pack() == theirs.pack()
+
+
+def test_pairing_asks_the_real_server(server: AdbServer) -> None:
+    # Debian's adbd has no pairing (it is Android's system server that does it): only how it fails is seen here
+    asked = Server(Address.parse(server.address))
+    with pytest.raises(TransientError, match="Failed"):
+        pair(f"127.0.0.1:{free_port()}", "123456", asked)
+    for address, code in (("127.0.0.1", "123456"), ("127.0.0.1:1", "12345"), ("127.0.0.1:1", "host:x")):
+        with pytest.raises(UserError):
+            pair(address, code, asked)
