@@ -11,7 +11,7 @@ from pathlib import Path
 
 ADBD = Path("/usr/sbin/adbd")
 MKSH, TOYBOX = Path("/bin/mksh-static"), Path("/bin/toybox")
-_SHIM = Path(__file__).with_name("adbd_shim.cpp")
+_SHIM, _SHA256SUM = (Path(__file__).with_name(name) for name in ("adbd_shim.cpp", "sha256sum.cpp"))
 
 #: as `getprop` and adbd's banner say them
 PROPERTIES = {
@@ -129,7 +129,11 @@ def build(root: Path, *, properties: Mapping[str, str], guest_files: Iterable[Pa
         (root / "sys/devices/system/cpu" / name).write_text(Path("/sys/devices/system/cpu", name).read_text())
     shim = root / "system/lib64/adbd_shim.so"
     subprocess.run(["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-o", shim, _SHIM, "-ldl"], check=True)
-    for library in libraries_of([ADBD, TOYBOX, shim, *guest_files]):
+    (crypto,) = (path for path in libraries_of([ADBD]) if path.name.startswith("libcrypto"))
+    digest = bin_dir / "sha256sum"
+    digest.unlink()
+    subprocess.run(["g++", "-O2", "-o", digest, _SHA256SUM, crypto, f"-Wl,-rpath,{crypto.parent}"], check=True)
+    for library in libraries_of([ADBD, TOYBOX, shim, digest, *guest_files]):
         target = root / library.relative_to("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(library, target)

@@ -1,8 +1,9 @@
 """The part of adb-shell that is used below its public calls, in one place.
 
-What is used: `_AdbIOManager` (connect, _send, _read_packet_from_device, _read_expected_packet_from_device), `AdbDevice`'s
-attributes `_io_manager` and `_maxdata`, `_AdbTransactionInfo`, `AdbMessage.checksum`. Its own shell has no exit codes and its
-streams drop what comes for another one, so that only connecting, authorising and packets are its work.
+What is used: `_AdbIOManager` (connect, _send, _read_bytes_from_device, and _read_packet_from_device and
+_read_expected_packet_from_device, which are replaced), `AdbDevice`'s attributes `_io_manager` and `_maxdata`,
+`_AdbTransactionInfo`, `AdbMessage.checksum`. Its own shell has no exit codes and its streams drop what comes for another one,
+so that only connecting, authorising and packets are its work.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from importlib import metadata
 from typing import Any
 
 import numpy as np
-from adb_shell import constants
+from adb_shell import constants, exceptions
 from adb_shell.adb_device import AdbDevice, _AdbIOManager
-from adb_shell.adb_message import AdbMessage
+from adb_shell.adb_message import AdbMessage, unpack
 from adb_shell.hidden_helpers import _AdbTransactionInfo
 from adb_shell.transport.base_transport import BaseTransport
 
@@ -30,12 +31,17 @@ def check_version() -> None:
         raise UserError(f"adb-shell {installed} is installed, {VERSION} is needed: pip install adb-shell=={VERSION}")
 
 
+def checksum(data: bytes) -> int:
+    """Of a packet's data: the sum of its bytes, which the library adds up one by one in Python."""
+    return int(np.frombuffer(data, np.uint8).sum(dtype=np.uint64)) & 0xFFFFFFFF
+
+
 class Message(AdbMessage):  # type: ignore[misc]  # adb-shell has no types
-    """A packet whose checksum is not summed byte by byte in Python."""
+    """A packet that knows its checksum sooner."""
 
     @property
     def checksum(self) -> int:
-        return int(np.frombuffer(self.data, np.uint8).sum(dtype=np.uint64)) & 0xFFFFFFFF
+        return checksum(self.data)
 
 
 class Manager(_AdbIOManager):  # type: ignore[misc]
@@ -48,6 +54,17 @@ class Manager(_AdbIOManager):  # type: ignore[misc]
         if packet[0] == constants.CNXN:
             self.banner = bytes(packet[3])
         return packet
+
+    def _read_packet_from_device(self, adb_info: Any) -> tuple[bytes, int, int, bytes]:
+        header = self._read_bytes_from_device(constants.MESSAGE_SIZE, adb_info)
+        number, arg0, arg1, length, stated = unpack(header)
+        command = constants.WIRE_TO_ID.get(number)
+        if command is None:
+            raise exceptions.InvalidCommandError(f"{header[:4]!r} is no command")
+        data = self._read_bytes_from_device(length, adb_info) if length else b""
+        if length and checksum(data) != stated:
+            raise exceptions.InvalidChecksumError("a packet arrived damaged")
+        return command, arg0, arg1, data
 
 
 class Packets:

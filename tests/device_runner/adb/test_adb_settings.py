@@ -102,7 +102,13 @@ def test_a_file_that_is_no_key_is_said_and_left_alone(tmp_path: Path, content: b
 def test_what_is_private_in_adb_shell_is_there() -> None:
     """Fails when the pinned version is raised: read its sources, and what `library_io` says it uses, then change VERSION."""
     library_io.check_version()
-    for name in ("connect", "_send", "_read_packet_from_device", "_read_expected_packet_from_device"):
+    for name in (
+        "connect",
+        "_send",
+        "_read_bytes_from_device",
+        "_read_packet_from_device",
+        "_read_expected_packet_from_device",
+    ):
         assert callable(getattr(library_io._AdbIOManager, name))
     device = library_io.AdbDevice(library_io.BaseTransport.__new__(_Nothing))
     assert {"_io_manager", "_maxdata"} <= set(vars(device))
