@@ -50,7 +50,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 
 @click.command()
 @click.argument("what", nargs=-1, type=click.Path(), metavar="[BUNDLE_OR_MODEL]...")
-@click.option("--device", default="local", show_default=True, help="Device: local (this host) or ssh://USER@HOST.")
+@click.option("--device", default="local", show_default=True, help="Device: local (this host), ssh://USER@HOST or adb:SERIAL.")
 @click.option("--launches", type=click.IntRange(1, 1000), default=5, show_default=True, help="Launches of each artifact.")
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True, help="Threads of the runtime.")
 @click.option("--affinity", callback=_cpus, metavar="0,1", help="CPUs to pin to.  [default: none]")
@@ -88,6 +88,7 @@ def command(
       edgedeploy bench --device local
       edgedeploy bench artifacts/film-minilm --launches 10 --threads 2
       edgedeploy bench artifacts/film-minilm --device ssh://pi@192.168.1.20
+      edgedeploy bench artifacts/film-minilm --device adb:R5CT10XYZ
       edgedeploy bench model.onnx --shape input=1,3,224,224 --json
       edgedeploy bench --resume 20260131-120000-abc123
     """
