@@ -19,6 +19,8 @@ from edgedeploy.errors import EdgedeployError, TransientError, UserError
 #: for a person to unlock the phone and accept the key
 ACCEPT_SEC = 30.0
 _CLOSE_SEC = 1.0
+#: a device waits for each packet to be taken before it sends the next; one that does not is not to fill the memory
+_UNREAD_BYTES = 16 * MAX_PACKET_BYTES
 _LOG = logging.getLogger(__name__)
 _TIMEOUTS = (exceptions.TcpTimeoutException, exceptions.AdbTimeoutError)
 _NONSENSE = (
@@ -142,6 +144,9 @@ class Connection:
             channel.opened, channel.remote, channel.acknowledged = True, theirs, True
         elif command == constants.WRTE:
             channel.incoming += data
+            if len(channel.incoming) > _UNREAD_BYTES:
+                self.drop()
+                raise TransientError(f"{self._serial} sends more than it may")
             self.send(constants.OKAY, channel, b"", deadline)
         elif command == constants.CLSE:
             channel.closed = True

@@ -85,7 +85,7 @@ class ServerLink:
         with contextlib.closing(self._reach(deadline)) as stream:
             # the request of a device that was handed over already: no serial in it
             smart.send(stream, b"host:features", deadline)
-            return frozenset(smart.printable(smart.receive_text(stream, deadline)).split(","))
+            return frozenset(smart.receive_text(stream, deadline).decode("utf-8", "replace").strip().split(","))
 
     def forward(self, port: int, deadline: Deadline) -> int:
         """A free port of the server's host that leads to `port` on the device, until `close`."""
