@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from device_runner.bundles import archives, fetch
+from device_runner.bundles import archives, fetch, sources
 from device_runner.bundles.located import MANIFEST, BundleFile, BundleManifest, RunnerBundle, default_root, read_bundle
 from device_runner.bundles.pins import LICENCES, Package, Pins, load_pins
-from device_runner.bundles.sources import NATIVE, sources_digest
+from device_runner.bundles.sources import sources_digest
 from device_runner.bundles.toolchain import Toolchain, find_toolchain
 from edgedeploy import __version__
 from edgedeploy.errors import InternalError, UserError
@@ -96,7 +96,7 @@ def _make(
         (made / file.path).chmod(0o755 if file.path.startswith(("bin/", "lib/lib")) else 0o644)
     manifest = BundleManifest(
         abi=pins.abi, key=key, sources=sources_digest(pins.abi), compiler=toolchain.description, runtimes=versions,
-        files=tuple(files),
+        needs={package.runtime: package.needs for package in pins.packages if package.needs}, files=tuple(files),
     )  # fmt: skip
     (made / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", "utf-8")
     made.chmod(0o755)
@@ -110,12 +110,13 @@ def _entry(made: Path, path: str, source: str, package: Package | None) -> Bundl
     return BundleFile(
         path=path, sha256=fetch.file_digest(file), bytes=file.stat().st_size, source=source,
         package=name, version=version, licence=licence, repackaged=package.repackaged if package is not None else None,
+        runtime=package.runtime if package is not None else "",
     )  # fmt: skip
 
 
 def _compile(toolchain: Toolchain, sdk: Path, sanitize: bool, made: Path, build_dir: Path, say: Callable[[str], None]) -> None:
     configure = [
-        toolchain.cmake, "-S", str(NATIVE), "-B", str(build_dir),
+        toolchain.cmake, "-S", str(sources.NATIVE), "-B", str(build_dir),
         *(["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={toolchain.ninja}"] if toolchain.ninja else []),
         *toolchain.all_settings(say), "-DCMAKE_BUILD_TYPE=Release",
         f"-DCMAKE_INSTALL_PREFIX={made}", f"-DEXECUTORCH_DIR={sdk}", f"-DEDGEBENCH_VERSION={__version__}",

@@ -31,6 +31,8 @@ class BundleFile(BaseModel):
     package: str
     version: str
     licence: str
+    #: the runtime it belongs to, "" for what is ours
+    runtime: str = ""
     #: who made this of somebody else's library; None where its maker did
     repackaged: str | None = None
 
@@ -49,6 +51,8 @@ class BundleManifest(BaseModel):
     compiler: str
     #: runtime -> version
     runtimes: dict[str, str]
+    #: runtime -> what every CPU must have for it, in the words of /proc/cpuinfo
+    needs: dict[str, tuple[str, ...]] = {}
     files: tuple[BundleFile, ...]
 
 

@@ -12,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from device_runner.bundles import zig
+from device_runner.bundles import sources, zig
 from device_runner.bundles.pins import Package
 from edgedeploy.errors import UserError
 
-NATIVE = Path(__file__).resolve().parent.parent / "native"
 #: the version is the one that scripts/setup takes
 _INSTALL = "install what the build needs: pip install 'cmake==3.31.*' ninja"
 _ANDROID_ABI = {"aarch64": "arm64-v8a", "x86_64": "x86_64"}
@@ -100,7 +99,7 @@ def _android(machine: str) -> tuple[str, tuple[str, ...], Package | None]:
             f"this is {platform.system()}: a runner for Android is built on Linux, or with an NDK (ANDROID_NDK_HOME)"
         )
     package = zig.pinned(_here())
-    settings = (f"-DCMAKE_TOOLCHAIN_FILE={NATIVE / 'android/zig.cmake'}", f"-DEDGEBENCH_MACHINE={machine}")
+    settings = (f"-DCMAKE_TOOLCHAIN_FILE={sources.NATIVE / 'android/zig.cmake'}", f"-DEDGEBENCH_MACHINE={machine}")
     return f"zig {package.version}", settings, package
 
 
