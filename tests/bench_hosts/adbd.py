@@ -31,6 +31,15 @@ mkdir -p "$1/data/small"
 mount -t tmpfs -o size=2m tmpfs "$1/data/small"
 exec chroot "$1" /system/bin/init
 """
+#: before that, in a user namespace: programs for aarch64 are given to the emulator, which is opened now and so needs no file in
+#: the root. Of this namespace alone: the machine's own table stays as it is
+_EMULATE = r"""
+set -e
+mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
+mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
+printf '%s' ":edgedeploy-aarch64:M::$magic:$mask:$(command -v qemu-aarch64):F" > /proc/sys/fs/binfmt_misc/register
+"""
 
 
 def free_port() -> int:
@@ -51,10 +60,13 @@ def _wait_for_port(port: int) -> None:
 class Phone:
     """An Android-like device whose adbd listens at 127.0.0.1:`port`. /data/small is a disk of 2 MB."""
 
-    def __init__(self, root: Path, *, authorisation: bool = False, guest_files: Iterable[Path] = ()) -> None:
-        self.root, self.port = root, free_port()
+    def __init__(
+        self, root: Path, *, machine: str = "x86_64", authorisation: bool = False, guest_files: Iterable[Path] = ()
+    ) -> None:
+        self.root, self.port, self.machine = root, free_port(), machine
         listening = {"service.adb.listen_addrs": f"tcp:{self.port}"}
-        android_root.build(root, properties=android_root.PROPERTIES | listening, guest_files=guest_files)
+        properties = android_root.PROPERTIES | listening
+        android_root.build(root, properties=properties, machine=machine, guest_files=guest_files)
         if authorisation:
             android_root.require_authorisation(root)
         self._init: subprocess.Popen[bytes] | None = None
@@ -68,8 +80,11 @@ class Phone:
         return self.root / path.lstrip("/")
 
     def boot(self) -> None:
+        emulated = self.machine != "x86_64"
+        user = ["--user", "--map-root-user"] if emulated else []
+        script = (_EMULATE if emulated else "") + _BOOT
         self._init = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "sh", "-c", _BOOT, "sh", self.root],
+            ["unshare", *user, "--mount", "--pid", "--fork", "--kill-child=KILL", "sh", "-c", script, "sh", self.root],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env={"PATH": _PATH},
         )  # fmt: skip
         _wait_for_port(self.port)
@@ -147,9 +162,11 @@ class AdbServer:
 
 
 @contextlib.contextmanager
-def phone(root: Path, *, authorisation: bool = False, guest_files: Iterable[Path] = ()) -> Iterator[Phone]:
-    """A phone that is on; it is gone afterwards, its disk too."""
-    device = Phone(root, authorisation=authorisation, guest_files=guest_files)
+def phone(
+    root: Path, *, machine: str = "x86_64", authorisation: bool = False, guest_files: Iterable[Path] = ()
+) -> Iterator[Phone]:
+    """A phone that is on; it is gone afterwards, its disk too. machine: "aarch64" is emulated, and no time means anything."""
+    device = Phone(root, machine=machine, authorisation=authorisation, guest_files=guest_files)
     try:
         device.boot()
         yield device

@@ -9,7 +9,11 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from tests.bench_hosts import debian
+
 ADBD = Path("/usr/sbin/adbd")
+#: of g++-aarch64-linux-gnu
+_SYSROOT = Path("/usr/aarch64-linux-gnu/lib")
 MKSH, TOYBOX = Path("/bin/mksh-static"), Path("/bin/toybox")
 _SHIM, _SHA256SUM = (Path(__file__).with_name(name) for name in ("adbd_shim.cpp", "sha256sum.cpp"))
 
@@ -84,6 +88,8 @@ esac
 _INIT = """#!/system/bin/sh
 cd /
 export PATH=/system/bin ANDROID_ROOT=/system ANDROID_DATA=/data
+# where this is emulated: one with half as much to emulate as the newest
+export QEMU_CPU=neoverse-n1
 while :; do
   LD_PRELOAD=/system/lib64/adbd_shim.so /system/bin/adbd >>/data/adbd.log 2>&1 </dev/null &
   wait $!
@@ -101,8 +107,11 @@ def libraries_of(files: Iterable[Path]) -> set[Path]:
     return needed
 
 
-def build(root: Path, *, properties: Mapping[str, str], guest_files: Iterable[Path] = ()) -> Path:
-    """Fill `root`. guest_files: ELF files that will be run in it, whose libraries of this host have to be there too."""
+def build(root: Path, *, properties: Mapping[str, str], machine: str = "x86_64", guest_files: Iterable[Path] = ()) -> Path:
+    """Fill `root`. guest_files: ELF files that will be run in it, whose libraries have to be there too.
+
+    With `machine` "aarch64" everything but adbd is of that machine, and the phone that has this root emulates it.
+    """
     bin_dir = root / "system" / "bin"
     for directory in (bin_dir, root / "system/lib64", root / "data/local/tmp", root / "data/misc/adb"):
         directory.mkdir(parents=True)
@@ -110,10 +119,15 @@ def build(root: Path, *, properties: Mapping[str, str], guest_files: Iterable[Pa
         (root / directory).mkdir()
     (root / "bin").symlink_to("system/bin")
     shutil.copy2(ADBD, bin_dir / "adbd")
-    shutil.copy2(MKSH, bin_dir / "sh")
-    shutil.copy2(TOYBOX, bin_dir / "toybox")
-    names = subprocess.run([TOYBOX], capture_output=True, text=True, check=True).stdout.split()
-    for name in names:
+    shim = root / "system/lib64/adbd_shim.so"
+    subprocess.run(["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-o", shim, _SHIM, "-ldl"], check=True)
+    _copy_to(root, libraries_of([ADBD, shim]))
+    if machine == "aarch64":
+        _aarch64_tools(root)
+    else:
+        _native_tools(root)
+        _copy_to(root, libraries_of(guest_files))
+    for name in subprocess.run([TOYBOX], capture_output=True, text=True, check=True).stdout.split():
         if not (bin_dir / name).exists():
             (bin_dir / name).symlink_to("toybox")
     _script(bin_dir / "getprop", _GETPROP)
@@ -127,18 +141,37 @@ def build(root: Path, *, properties: Mapping[str, str], guest_files: Iterable[Pa
         file.write_text(content)
     for name in ("online", "present", "possible"):
         (root / "sys/devices/system/cpu" / name).write_text(Path("/sys/devices/system/cpu", name).read_text())
-    shim = root / "system/lib64/adbd_shim.so"
-    subprocess.run(["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-o", shim, _SHIM, "-ldl"], check=True)
+    return root
+
+
+def _native_tools(root: Path) -> None:
+    bin_dir = root / "system/bin"
+    shutil.copy2(MKSH, bin_dir / "sh")
+    shutil.copy2(TOYBOX, bin_dir / "toybox")
     (crypto,) = (path for path in libraries_of([ADBD]) if path.name.startswith("libcrypto"))
     digest = bin_dir / "sha256sum"
-    digest.unlink()
     subprocess.run(["g++", "-O2", "-o", digest, _SHA256SUM, crypto, f"-Wl,-rpath,{crypto.parent}"], check=True)
-    for library in libraries_of([ADBD, TOYBOX, shim, digest, *guest_files]):
-        target = root / library.relative_to("/")
+    _copy_to(root, libraries_of([TOYBOX, digest]))
+
+
+def _aarch64_tools(root: Path) -> None:
+    """The same tools of Debian's other architecture; the C library is the cross compiler's."""
+    shutil.copy2(debian.unpacked("mksh", "arm64") / "bin/mksh-static", root / "system/bin/sh")
+    shutil.copy2(debian.unpacked("toybox", "arm64") / "bin/toybox", root / "system/bin/toybox")
+    libraries = root / "lib/aarch64-linux-gnu"
+    libraries.mkdir(parents=True, exist_ok=True)
+    for library in [*_SYSROOT.glob("lib*.so.*"), *debian.unpacked("libcrypt1", "arm64").glob("lib/*/libcrypt.so.1")]:
+        shutil.copyfile(library, libraries / library.name)
+    shutil.copyfile(_SYSROOT / "ld-linux-aarch64.so.1", root / "lib/ld-linux-aarch64.so.1")
+    (root / "lib/ld-linux-aarch64.so.1").chmod(0o755)
+
+
+def _copy_to(root: Path, files: Iterable[Path]) -> None:
+    for file in files:
+        target = root / file.relative_to("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(library, target)
+        shutil.copyfile(file, target)
         target.chmod(0o755)
-    return root
 
 
 def _script(path: Path, text: str) -> None:

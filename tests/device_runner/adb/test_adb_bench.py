@@ -58,6 +58,7 @@ def test_bench_on_a_phone_is_a_valid_run_that_leaves_nothing_running_or_lying_ab
     for run in store.ids():
         record = store.read(run)
         assert record.valid, record
+        assert [launch.conforms for launch in record.launches] == [True] * 3
         assert [launch.valid for launch in record.launches] == [True] * 3
         (there,) = record.devices
         assert (there.name, there.transport) == (device, "adb")
