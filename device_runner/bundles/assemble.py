@@ -1,4 +1,4 @@
-"""Building the runner for an ABI: libraries from pinned wheels, our own program with CMake, one directory as the result."""
+"""Building the runner for an ABI: libraries from pinned archives, our own program with CMake, one directory as the result."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from device_runner.bundles import fetch
+from device_runner.bundles import archives, fetch, sources
 from device_runner.bundles.located import MANIFEST, BundleFile, BundleManifest, RunnerBundle, default_root, read_bundle
-from device_runner.bundles.pins import Package, Pins, load_pins, pins_file
+from device_runner.bundles.pins import LICENCES, Package, Pins, load_pins
+from device_runner.bundles.sources import sources_digest
 from device_runner.bundles.toolchain import Toolchain, find_toolchain
 from edgedeploy import __version__
-from edgedeploy.errors import InternalError
+from edgedeploy.errors import InternalError, UserError
 
-NATIVE = Path(__file__).resolve().parent.parent / "native"
 _BUILD_SEC = 1200
 _BUILT = "built from device_runner/native"
 #: the C++ library is linked into the runner, for boards whose own is older
@@ -36,7 +36,9 @@ def build(
     TransientError when a library cannot be downloaded.
     """
     pins = load_pins(abi)
-    toolchain = find_toolchain(pins.machine)
+    if sanitize and pins.android:
+        raise UserError("there are no sanitizers for Android; build for Linux")
+    toolchain = find_toolchain(abi)
     root = (out or default_root(abi)).absolute()
     key = _key(abi, toolchain, sanitize)
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -57,13 +59,7 @@ def build(
 
 
 def _key(abi: str, toolchain: Toolchain, sanitize: bool) -> str:
-    digest = hashlib.sha256(f"{__version__}\n{toolchain.description}\n{toolchain.native}\n{sanitize}\n".encode())
-    sources = sorted(path for path in NATIVE.rglob("*") if path.suffix in (".cpp", ".h", ".txt") and path.is_file())
-    for path in [*sources, pins_file(abi), Path(__file__)]:
-        name = path.relative_to(NATIVE).as_posix() if path.is_relative_to(NATIVE) else path.name
-        content = path.read_bytes()
-        digest.update(f"{name}\n{len(content)}\n".encode() + content)
-    return digest.hexdigest()
+    return hashlib.sha256(f"{sources_digest(abi)}\n{toolchain.description}\n{sanitize}\n".encode()).hexdigest()
 
 
 @contextmanager
@@ -80,22 +76,28 @@ def _make(
     sdk = work / "sdk"
     files = []
     for package in pins.packages:
-        wheel = fetch.fetch_wheel(package, pins.python, say)
-        for member, path in package.files.items():
-            fetch.unpack(wheel, member, made / path)
-            files.append(_entry(made, path, f"{package.wheel}:{member}", package))
-        if package.headers is not None:
-            fetch.unpack_below(wheel, package.headers, sdk / "include")
+        archive = fetch.fetch(package, say)
+        headers = {prefix: sdk / "include" / into for prefix, into in package.headers.items()}
+        archives.extract(archive, {member: made / path for member, path in package.files.items()}, headers)
+        files += [_entry(made, path, f"{package.archive}:{member}", package) for member, path in package.files.items()]
+        for text, path in package.licence_texts.items():
+            (made / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(LICENCES / text, made / path)
+            files.append(_entry(made, path, "kept with edgedeploy", package))
     (sdk / "lib").symlink_to(made / "lib")
-    versions = {package.runtime: package.version for package in pins.packages}
+    versions = {package.runtime: package.is_version for package in pins.packages}
     (made / "lib" / "versions.json").write_text(json.dumps(versions, indent=2) + "\n", "utf-8")
     say(f"compiling for {pins.abi} with {toolchain.description}")
-    _compile(toolchain, sdk, sanitize, made, work / "build")
-    for path in ("bin/edgebench", "lib/libedgebench_executorch.so", "lib/versions.json"):
+    _compile(toolchain, sdk, sanitize, made, work / "build", say)
+    ours = ("bin/edgebench", "lib/libedgebench_executorch.so", "lib/versions.json")
+    for path in (*ours, *(("lib/libfbjni.so",) if pins.android else ())):
         files.append(_entry(made, path, _BUILT, None))
     for file in files:
         (made / file.path).chmod(0o755 if file.path.startswith(("bin/", "lib/lib")) else 0o644)
-    manifest = BundleManifest(abi=pins.abi, key=key, compiler=toolchain.description, files=tuple(files))
+    manifest = BundleManifest(
+        abi=pins.abi, key=key, sources=sources_digest(pins.abi), compiler=toolchain.description, runtimes=versions,
+        needs={package.runtime: package.needs for package in pins.packages if package.needs}, files=tuple(files),
+    )  # fmt: skip
     (made / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", "utf-8")
     made.chmod(0o755)
 
@@ -107,24 +109,25 @@ def _entry(made: Path, path: str, source: str, package: Package | None) -> Bundl
     file = made / path
     return BundleFile(
         path=path, sha256=fetch.file_digest(file), bytes=file.stat().st_size, source=source,
-        package=name, version=version, licence=licence,
+        package=name, version=version, licence=licence, repackaged=package.repackaged if package is not None else None,
+        runtime=package.runtime if package is not None else "",
     )  # fmt: skip
 
 
-def _compile(toolchain: Toolchain, sdk: Path, sanitize: bool, made: Path, build_dir: Path) -> None:
+def _compile(toolchain: Toolchain, sdk: Path, sanitize: bool, made: Path, build_dir: Path, say: Callable[[str], None]) -> None:
     configure = [
-        toolchain.cmake, "-S", str(NATIVE), "-B", str(build_dir),
+        toolchain.cmake, "-S", str(sources.NATIVE), "-B", str(build_dir),
         *(["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={toolchain.ninja}"] if toolchain.ninja else []),
-        f"-DCMAKE_CXX_COMPILER={toolchain.compiler}", "-DCMAKE_BUILD_TYPE=Release",
+        *toolchain.all_settings(say), "-DCMAKE_BUILD_TYPE=Release",
         f"-DCMAKE_INSTALL_PREFIX={made}", f"-DEXECUTORCH_DIR={sdk}", f"-DEDGEBENCH_VERSION={__version__}",
         f"-DEDGEBENCH_SANITIZE={'ON' if sanitize else 'OFF'}",
     ]  # fmt: skip
-    if not toolchain.native:
-        configure += ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={toolchain.machine}"]
     jobs = str(min(os.cpu_count() or 1, 8))
     for command in (configure, [toolchain.cmake, "--build", str(build_dir), "--target", "install", "--parallel", jobs]):
         # flags of the caller's environment would be in the program without being in the key
         environment = {name: value for name, value in os.environ.items() if name not in ("CXXFLAGS", "LDFLAGS", "CPPFLAGS")}
+        # zig keeps what it made; a build of ours leaves nothing behind
+        environment |= {f"ZIG_{kind}_CACHE_DIR": str(build_dir / "zig") for kind in ("GLOBAL", "LOCAL")}
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment, timeout=_BUILD_SEC, check=False
         )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from device_runner.bundles.pins import pins_file
+from device_runner.bundles.sources import sources_digest
 from device_runner.cache import cache_root
 from edgedeploy.errors import UserError
 
@@ -25,11 +26,15 @@ class BundleFile(BaseModel):
     path: str
     sha256: str
     bytes: int
-    #: the wheel and the path in it, or "built from device_runner/native"
+    #: the archive and the path in it, or "built from device_runner/native"
     source: str
     package: str
     version: str
     licence: str
+    #: the runtime it belongs to, "" for what is ours
+    runtime: str = ""
+    #: who made this of somebody else's library; None where its maker did
+    repackaged: str | None = None
 
 
 class BundleManifest(BaseModel):
@@ -37,11 +42,17 @@ class BundleManifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     abi: str
     #: of sources, pins and compiler: the same key, the same bundle
     key: str
+    #: of the sources and pins alone: what can be looked at without a compiler
+    sources: str
     compiler: str
+    #: runtime -> version
+    runtimes: dict[str, str]
+    #: runtime -> what every CPU must have for it, in the words of /proc/cpuinfo
+    needs: dict[str, tuple[str, ...]] = {}
     files: tuple[BundleFile, ...]
 
 
@@ -100,8 +111,11 @@ def find(abi: str) -> RunnerBundle | None:
 
 
 def locate(abi: str) -> RunnerBundle:
-    """The built runner of `abi`. Raises UserError, naming the command that builds it, when it is not there."""
+    """The built runner of `abi`. Raises UserError, naming the command that builds it, when it is missing or out of date."""
     found = find(abi)
+    command = f"{BUILD_COMMAND} --abi {abi}"
     if found is None:
-        raise UserError(f"the native runner for {abi} is not built; build it with: {BUILD_COMMAND} --abi {abi}")
+        raise UserError(f"the native runner for {abi} is not built; build it with: {command}")
+    if found.manifest.sources != sources_digest(abi):
+        raise UserError(f"the native runner for {abi} in {found.root} is not of this edgedeploy; build it anew with: {command}")
     return found

@@ -10,27 +10,44 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edgedeploy.errors import InternalError, UserError
 
 _HERE = Path(__file__).parent
+#: texts of licences that a package passes over in silence
+LICENCES = _HERE / "licences"
 
 
 class Package(BaseModel):
-    """One wheel and what is taken from it."""
+    """One archive of a package registry and what is taken from it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     package: str
     version: str
-    #: the runtime it is, as a plan names it
-    runtime: str
-    #: SPDX
+    registry: Literal["pypi", "npm"]
+    #: the runtime it is, as a plan names it; "" for a tool of the build
+    runtime: str = ""
+    #: what the library is a version of, where the package has a count of its own
+    runtime_version: str | None = None
+    #: SPDX, of the library
     licence: str
-    wheel: str
+    #: who made this of somebody else's library; None where the package is its maker's own
+    repackaged: str | None = None
+    #: the file's name
+    archive: str
     sha256: str
-    #: the platform tag of the wheel, for pip
-    platform: str
-    #: path in the wheel -> path in the bundle
-    files: dict[str, str]
-    #: a directory in the wheel that the build includes; not in the bundle
-    headers: str | None = None
+    #: the platform tag of a wheel, for pip
+    platform: str | None = None
+    #: what a CPU must have for it, in the words of /proc/cpuinfo
+    needs: tuple[str, ...] = ()
+    #: path in the archive -> path in the bundle
+    files: dict[str, str] = {}
+    #: file of LICENCES -> path in the bundle
+    licence_texts: dict[str, str] = {}
+    #: directory in the archive -> directory that the build includes it as; not in the bundle
+    headers: dict[str, str] = {}
+
+    @property
+    def is_version(self) -> str:
+        """The version of the runtime."""
+        return self.runtime_version or self.version
 
 
 class Pins(BaseModel):
@@ -38,17 +55,19 @@ class Pins(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     abi: str
     machine: str
-    #: the Python the wheels are for; nothing of it is used
-    python: str
     packages: tuple[Package, ...]
+
+    @property
+    def android(self) -> bool:
+        return self.abi.startswith("android-")
 
 
 def known_abis() -> list[str]:
     """The ABIs there are pins for."""
-    return sorted(path.stem for path in _HERE.glob("*.json"))
+    return sorted(path.stem for path in _HERE.glob("*-*.json"))
 
 
 def pins_file(abi: str) -> Path:
@@ -66,3 +85,18 @@ def load_pins(abi: str) -> Pins:
         return Pins.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise InternalError(f"{path.name}: {error}") from error
+
+
+def load_tool(name: str, machine: str) -> Package:
+    """The build tool `name` for a host of that machine. Raises UserError where there is none."""
+    path = _HERE / f"{name}.json"
+
+    class Tool(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        schema_version: Literal[2]
+        machines: dict[str, Package]
+
+    found = Tool.model_validate_json(path.read_bytes()).machines
+    if machine not in found:
+        raise UserError(f"there is no {name} for a host of {machine}; build on one of {', '.join(sorted(found))}")
+    return found[machine]

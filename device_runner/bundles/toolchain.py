@@ -4,36 +4,66 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from device_runner.bundles import sources, zig
+from device_runner.bundles.pins import Package
 from edgedeploy.errors import UserError
 
 #: the version is the one that scripts/setup takes
 _INSTALL = "install what the build needs: pip install 'cmake==3.31.*' ninja"
+_ANDROID_ABI = {"aarch64": "arm64-v8a", "x86_64": "x86_64"}
+#: the oldest Android (7.0) that the runner runs on
+ANDROID_API = 24
 
 
 @dataclass(frozen=True)
 class Toolchain:
     """What a build needs."""
 
-    compiler: str
-    #: its own words, part of the key of a build
+    #: the compiler's own words, part of the key of a build
     description: str
     cmake: str
     ninja: str | None
-    machine: str
-    #: whether the programs it makes run here
-    native: bool
+    #: what CMake is told of the compiler and of what it compiles for
+    settings: tuple[str, ...]
+    #: a compiler that is fetched when a build really takes place
+    zig: Package | None = None
+
+    def all_settings(self, say: Callable[[str], None]) -> list[str]:
+        """`settings`, with those of the fetched compiler. Raises TransientError when it cannot be downloaded."""
+        fetched = [f"-DEDGEBENCH_ZIG={zig.unpacked(self.zig, say)}"] if self.zig is not None else []
+        return [*self.settings, *fetched]
 
 
-def find_toolchain(machine: str) -> Toolchain:
-    """The tools for a Linux of `machine`. Raises UserError, naming what to install, when one is missing."""
-    here = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
-    native = machine == here and platform.system() == "Linux"
+def find_toolchain(abi: str) -> Toolchain:
+    """The tools for `abi`. Raises UserError, naming what to install, when one is missing."""
+    cmake = _tool("cmake")
+    system, name = abi.split("-")
+    machine = {"arm64": "aarch64"}.get(name, name)
+    if system == "android":
+        description, settings, package = _android(machine)
+    else:
+        (description, settings), package = _linux(machine), None
+    if cmake is None:
+        raise UserError(f"cmake is missing; {_INSTALL}")
+    if _tool("ninja") is None and _tool("make") is None:
+        raise UserError(f"ninja is missing, and so is make; {_INSTALL}")
+    return Toolchain(description, cmake, _tool("ninja"), settings, package)
+
+
+def _here() -> str:
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+
+
+def _linux(machine: str) -> tuple[str, tuple[str, ...]]:
+    native = machine == _here() and platform.system() == "Linux"
     if native:
         candidates = [os.environ.get("CXX", ""), "g++", "c++", "clang++"]
         install = "apt-get install g++ (Fedora: dnf install gcc-c++)"
@@ -43,14 +73,42 @@ def find_toolchain(machine: str) -> Toolchain:
     compiler = next((found for name in candidates if name and (found := shutil.which(name))), None)
     if compiler is None:
         raise UserError(f"no C++ compiler for linux-{machine}; install one: {install}")
-    cmake = _tool("cmake")
-    if cmake is None:
-        raise UserError(f"cmake is missing; {_INSTALL}")
-    if _tool("ninja") is None and _tool("make") is None:
-        raise UserError(f"ninja is missing, and so is make; {_INSTALL}")
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
     description = version.splitlines()[0] if version else Path(compiler).name
-    return Toolchain(compiler, description, cmake, _tool("ninja"), machine, native)
+    cross = () if native else ("-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={machine}")
+    return description, (f"-DCMAKE_CXX_COMPILER={compiler}", *cross)
+
+
+def _android(machine: str) -> tuple[str, tuple[str, ...], Package | None]:
+    stated = os.environ.get("ANDROID_NDK_HOME")
+    if stated:
+        file = Path(stated, "build/cmake/android.toolchain.cmake").absolute()
+        if not file.is_file():
+            raise UserError(f"ANDROID_NDK_HOME is {stated}, which is no NDK: there is no {file}; unset it to build without one")
+        return (
+            f"Android NDK {_ndk_version(Path(stated))}",
+            (
+                f"-DCMAKE_TOOLCHAIN_FILE={file}", f"-DANDROID_ABI={_ANDROID_ABI[machine]}",
+                f"-DANDROID_PLATFORM=android-{ANDROID_API}", "-DANDROID_STL=c++_static",
+                "-DANDROID_SUPPORT_FLEXIBLE_PAGE_SIZES=ON",
+            ),
+            None,
+        )  # fmt: skip
+    if platform.system() != "Linux":
+        raise UserError(
+            f"this is {platform.system()}: a runner for Android is built on Linux, or with an NDK (ANDROID_NDK_HOME)"
+        )
+    package = zig.pinned(_here())
+    settings = (f"-DCMAKE_TOOLCHAIN_FILE={sources.NATIVE / 'android/zig.cmake'}", f"-DEDGEBENCH_MACHINE={machine}")
+    return f"zig {package.version}", settings, package
+
+
+def _ndk_version(ndk: Path) -> str:
+    try:
+        found = re.search(r"Pkg\.Revision\s*=\s*(\S+)", (ndk / "source.properties").read_text("utf-8", "replace"))
+    except OSError:
+        found = None
+    return found.group(1)[:40] if found else f"at {ndk}"
 
 
 def _tool(name: str) -> str | None:

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from device_runner.transports.base import Target, Transport
 
 #: kind -> the module that has `connect(target: Target) -> Transport`
-KINDS = {"local": "device_runner.transports.local", "ssh": "device_runner.transports.ssh"}
+KINDS = {
+    "adb": "device_runner.transports.adb",
+    "local": "device_runner.transports.local",
+    "ssh": "device_runner.transports.ssh",
+}
 
 
 def connect(target: Target) -> Transport:

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncssh
 
+from device_runner.transports.base import NotAuthorised
 from device_runner.transports.ssh_hosts import HostKeys
 from device_runner.transports.ssh_settings import Hop, Settings, parse_hop
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
@@ -157,7 +158,7 @@ def _error(
         return UserError(f"{where}: {text}; its sshd is too old or too strict for us")
     if isinstance(error, asyncssh.PermissionDenied):
         copy = ["ssh-copy-id", *(["-p", str(options.port)] if options.port != 22 else []), f"{options.username}@{hop.host}"]
-        return UserError(
+        return NotAuthorised(
             f"{where}: does not let {options.username} in with any of our keys. Put one there ({shlex.join(copy)}), add yours "
             "to the agent (ssh-add), or name one (identity_file)"
         )

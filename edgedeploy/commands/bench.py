@@ -102,6 +102,7 @@ def command(
       edgedeploy bench --device local
       edgedeploy bench artifacts/film-minilm --launches 10 --threads 2
       edgedeploy bench artifacts/film-minilm --device ssh://pi@192.168.1.20
+      edgedeploy bench artifacts/film-minilm --device adb:R5CT10XYZ
       edgedeploy bench model.onnx --shape input=1,3,224,224 --json
       edgedeploy bench --device pixel7 --max-temperature-c 38 --min-battery 40 --stay-awake
       edgedeploy bench --resume 20260131-120000-abc123

@@ -81,7 +81,7 @@ std::vector<std::string> instruction_sets(const std::string& info) {
 
 const char* abi_name() {
 #if defined(__ANDROID__) && defined(__aarch64__)
-  return "android-arm64-v8a";
+  return "android-arm64";
 #elif defined(__ANDROID__)
   return "android-x86_64";
 #elif defined(__aarch64__)

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from device_runner import bundles
-from device_runner.bundles import assemble, fetch, toolchain
+from device_runner.bundles import archives, assemble, fetch, npm, sources, toolchain
 from device_runner.bundles.pins import load_pins
 from edgedeploy.errors import TransientError, UserError
 
 ROOT = Path(__file__).resolve().parents[3]
-ABIS = ("linux-x86_64", "linux-aarch64")
+ABIS = ("linux-x86_64", "linux-aarch64", "android-x86_64", "android-arm64")
+LINUX = ABIS[:2]
 
 
 def test_every_file_is_listed_with_where_it_is_from(runner_bundle: bundles.RunnerBundle) -> None:
@@ -56,15 +57,16 @@ def test_pins_are_complete(abi: str) -> None:
     assert {package.runtime for package in pins.packages} == {"onnx", "tflite", "executorch"}
     for package in pins.packages:
         assert len(package.sha256) == 64
-        assert package.platform.endswith(pins.machine)
-        assert any(path.startswith("licenses/") for path in package.files.values())
+        assert package.registry == "npm" or str(package.platform).endswith((pins.machine, "arm64_v8a"))
+        assert any(path.startswith("licenses/") for path in [*package.files.values(), *package.licence_texts.values()])
+        assert bool(package.repackaged) == pins.android
         assert all(path.startswith(("lib/", "licenses/")) for path in package.files.values())
 
 
 def test_the_pins_agree_with_the_constraints() -> None:
     """What an artifact is verified with on the host is what it runs on."""
     constraints = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
-    for abi in ABIS:
+    for abi in LINUX:
         for package in load_pins(abi).packages:
             assert constraints[package.package].split("+")[0] == package.version
 
@@ -79,12 +81,12 @@ def test_building_again_does_nothing(runner_bundle: bundles.RunnerBundle) -> Non
 
 
 def test_a_change_of_the_sources_is_another_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    tools = toolchain.find_toolchain("x86_64") if bundles.host_abi() == "linux-x86_64" else toolchain.find_toolchain("aarch64")
     abi = bundles.host_abi()
+    tools = toolchain.find_toolchain(abi)
     copy = tmp_path / "native"
-    shutil.copytree(assemble.NATIVE, copy)
+    shutil.copytree(sources.NATIVE, copy)
     original = assemble._key(abi, tools, sanitize=False)
-    monkeypatch.setattr(assemble, "NATIVE", copy)
+    monkeypatch.setattr(sources, "NATIVE", copy)
     assert assemble._key(abi, tools, sanitize=False) == original
     assert assemble._key(abi, tools, sanitize=True) != original
     (copy / "src" / "main.cpp").write_text("int main() {}")
@@ -93,9 +95,9 @@ def test_a_change_of_the_sources_is_another_key(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_build_that_fails_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     copy = tmp_path / "native"
-    shutil.copytree(assemble.NATIVE, copy)
+    shutil.copytree(sources.NATIVE, copy)
     (copy / "src" / "failure.cpp").write_text("#error broken on purpose\n")
-    monkeypatch.setattr(assemble, "NATIVE", copy)
+    monkeypatch.setattr(sources, "NATIVE", copy)
     out = tmp_path / "out"
     out.mkdir()
     (out / "kept").touch()
@@ -114,10 +116,16 @@ def test_locate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runner_bundle: 
     found = bundles.locate(abi)
     assert found.binary == tmp_path / "runner" / abi / "bin" / "edgebench"
     assert (found.lib_dir / "libLiteRt.so").is_file()
+    file = tmp_path / "runner" / abi / "bundle.json"
+    manifest = json.loads(file.read_text())
+    file.write_text(json.dumps({**manifest, "sources": "of yesterday"}))
+    with pytest.raises(UserError, match=f"not of this edgedeploy.*edgedeploy bundles build --abi {abi}"):
+        bundles.locate(abi)
+    file.write_text(json.dumps(manifest))
     (found.lib_dir / "libLiteRt.so").write_bytes(b"cut")
     with pytest.raises(UserError, match="not built"):
         bundles.locate(abi)
-    with pytest.raises(UserError, match="linux-aarch64, linux-x86_64"):
+    with pytest.raises(UserError, match="android-arm64, android-x86_64, linux-aarch64, linux-x86_64"):
         bundles.locate("windows")
     with pytest.raises(UserError, match="choose one of"):
         bundles.locate("../linux-x86_64")
@@ -126,11 +134,13 @@ def test_locate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runner_bundle: 
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    host = bundles.host_abi().removeprefix("linux-")
-    other = "aarch64" if host == "x86_64" else "x86_64"
+    host = bundles.host_abi()
+    (other,) = set(LINUX) - {host}
     with pytest.raises(UserError, match=r"apt-get install g\+\+ "):
         toolchain.find_toolchain(host)
-    with pytest.raises(UserError, match=r"apt-get install g\+\+-" + other.replace("_", "-") + "-linux-gnu"):
+    with pytest.raises(
+        UserError, match=r"apt-get install g\+\+-" + other.removeprefix("linux-").replace("_", "-") + "-linux-gnu"
+    ):
         toolchain.find_toolchain(other)
 
 
@@ -142,11 +152,11 @@ def test_no_build_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     install = r"pip install 'cmake==3\.31\.\*' ninja"
     with pytest.raises(UserError, match="cmake is missing.*" + install):
-        toolchain.find_toolchain(bundles.host_abi().removeprefix("linux-"))
+        toolchain.find_toolchain(bundles.host_abi())
     (tmp_path / "cmake").write_text("")
     (tmp_path / "cmake").chmod(0o755)
     with pytest.raises(UserError, match="ninja is missing.*" + install):
-        toolchain.find_toolchain(bundles.host_abi().removeprefix("linux-"))
+        toolchain.find_toolchain(bundles.host_abi())
 
 
 def test_the_commands(runner_bundle: bundles.RunnerBundle, tmp_path: Path) -> None:
@@ -165,7 +175,7 @@ def test_the_commands(runner_bundle: bundles.RunnerBundle, tmp_path: Path) -> No
     assert (entry["built"], entry["path"]) == (True, str(tmp_path / "runner" / abi))
     assert set(entry["runtimes"]) == {"onnx", "tflite", "executorch"}
     absent = command("list", cache=tmp_path / "none")["bundles"]
-    assert [each["built"] for each in absent] == [False, False]  # type: ignore[attr-defined]
+    assert [each["built"] for each in absent] == [False] * len(bundles.known_abis())  # type: ignore[attr-defined]
     if not os.environ.get("EDGEBENCH_SANITIZE"):
         built = command("build", cache=runner_bundle.root.parent.parent)
         assert (built["abi"], built["path"]) == (abi, str(runner_bundle.root))
@@ -184,7 +194,7 @@ def test_a_host_there_is_no_runner_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wheel_is_used_only_with_its_digest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = load_pins("linux-x86_64").packages[2]
     monkeypatch.setenv("EDGEDEPLOY_CACHE", str(tmp_path))
-    there = tmp_path / "wheels" / package.sha256 / package.wheel
+    there = tmp_path / "wheels" / package.sha256 / package.archive
     there.parent.mkdir(parents=True)
     there.write_bytes(b"not this one")
     # pip would fetch it anew: here it finds another file under the name
@@ -192,14 +202,14 @@ def test_a_wheel_is_used_only_with_its_digest(monkeypatch: pytest.MonkeyPatch, t
     fake.mkdir()
     (fake / "pip.py").write_text(
         "import sys, pathlib\n"
-        f"pathlib.Path(sys.argv[sys.argv.index('--dest') + 1], {package.wheel!r}).write_bytes(b'nor this')\n"
+        f"pathlib.Path(sys.argv[sys.argv.index('--dest') + 1], {package.archive!r}).write_bytes(b'nor this')\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(fake))
     with pytest.raises(TransientError, match="sha256"):
-        fetch.fetch_wheel(package, "3.11", lambda _: None)
+        fetch.fetch(package, lambda _: None)
     (fake / "pip.py").write_text("import sys; sys.exit('no network')\n")
     with pytest.raises(TransientError, match="cannot be downloaded: no network"):
-        fetch.fetch_wheel(package, "3.11", lambda _: None)
+        fetch.fetch(package, lambda _: None)
 
 
 def test_the_script(runner_bundle: bundles.RunnerBundle) -> None:
@@ -219,7 +229,41 @@ def test_the_script(runner_bundle: bundles.RunnerBundle) -> None:
 
 def test_the_manifest_is_plain_json(runner_bundle: bundles.RunnerBundle) -> None:
     content = json.loads((runner_bundle.root / "bundle.json").read_text())
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert content["abi"] == bundles.host_abi()
     assert str(ROOT) not in json.dumps(content)
     assert str(ROOT).encode() not in runner_bundle.binary.read_bytes() or os.environ.get("EDGEBENCH_SANITIZE")
+
+
+def test_no_npm_but_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without npm a package comes by HTTPS, from where npm would be told to get it."""
+    package = load_pins("android-arm64").packages[1]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("NPM_CONFIG_REGISTRY", "http://localhost/plain")
+    with pytest.raises(UserError, match="https://"):
+        npm.download(package, tmp_path)
+    monkeypatch.setenv("NPM_CONFIG_REGISTRY", "https://localhost:1/nobody")
+    with pytest.raises(TransientError, match="cannot be downloaded"):
+        npm.download(package, tmp_path)
+    monkeypatch.delenv("NPM_CONFIG_REGISTRY")
+    small = package.model_copy(update={"package": "onnxruntime-common", "archive": "onnxruntime-common-1.24.3.tgz"})
+    got = npm.download(small, tmp_path)
+    assert "package/package.json" in archives.names(got)
+
+
+def test_an_ndk_where_one_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path))
+    with pytest.raises(UserError, match="no NDK"):
+        toolchain.find_toolchain("android-arm64")
+    (tmp_path / "build/cmake").mkdir(parents=True)
+    (tmp_path / "build/cmake/android.toolchain.cmake").touch()
+    (tmp_path / "source.properties").write_text("Pkg.Desc = Android NDK\nPkg.Revision = 29.0.1\n")
+    tools = toolchain.find_toolchain("android-arm64")
+    assert tools.description == "Android NDK 29.0.1"
+    assert {"-DANDROID_ABI=arm64-v8a", "-DANDROID_PLATFORM=android-24"} <= set(tools.settings)
+    assert tools.zig is None
+
+
+def test_no_sanitizers_on_android(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no sanitizers for Android"):
+        bundles.build("android-x86_64", tmp_path / "out", sanitize=True)

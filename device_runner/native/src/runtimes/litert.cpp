@@ -192,6 +192,6 @@ class LiteRtRuntime : public Runtime {
 
 }  // namespace
 
-Runtime* make_litert_runtime() { return new LiteRtRuntime; }
+Runtime* make_tflite_runtime() { return new LiteRtRuntime; }
 
 }  // namespace edgebench

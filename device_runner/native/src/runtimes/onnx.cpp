@@ -32,6 +32,12 @@ int type_of(DType type) {
   return 0;
 }
 
+#if defined(__ANDROID__)
+constexpr char kLibrary[] = "libonnxruntime.so";
+#else
+constexpr char kLibrary[] = "libonnxruntime.so.1";
+#endif
+
 class OnnxRuntime : public Runtime {
  public:
   bool open(const char* lib_dir, Failure* failure) override {
@@ -40,7 +46,7 @@ class OnnxRuntime : public Runtime {
     // Since 1.29 the library reports to its maker from a thread of its own, and keeps a database in the home directory:
     // neither is for somebody else's device, nor for a benchmark. It looks at this once, before anything else.
     setenv("ORT_DISABLE_TELEMETRY", "1", 1);
-    if (!library.open(lib_dir, "libonnxruntime.so.1", failure)) return false;
+    if (!library.open(lib_dir, kLibrary, failure)) return false;
     if (!library.find("OrtGetApiBase", &get_base, failure)) return false;
     version_ = get_base()->version();
     api_ = get_base()->get_api(ort::kApiVersion);

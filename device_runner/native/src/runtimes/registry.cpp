@@ -6,7 +6,7 @@
 namespace edgebench {
 
 Runtime* make_onnx_runtime();
-Runtime* make_litert_runtime();
+Runtime* make_tflite_runtime();  // litert.cpp, or tflite_capi.cpp where there is no LiteRT
 Runtime* make_executorch_runtime();
 
 namespace {
@@ -15,7 +15,7 @@ constexpr struct {
   Runtime* (*make)();
 } kRuntimes[] = {
     {"onnx", make_onnx_runtime},
-    {"tflite", make_litert_runtime},
+    {"tflite", make_tflite_runtime},
     {"executorch", make_executorch_runtime},
 };
 }  // namespace

@@ -1,0 +1,63 @@
+// The part of TensorFlow Lite's C API (2.14) that we use, declared by hand from its documentation.
+#pragma once
+
+#include <cstdarg>
+#include <cstddef>
+#include <cstdint>
+
+namespace edgebench::tflite {
+
+using Status = int;  // 0 is success
+using Model = struct ModelT*;
+using Options = struct OptionsT*;
+using Interpreter = struct InterpreterT*;
+using Signature = struct SignatureT*;
+using Tensor = struct TensorT*;
+using Reporter = void(void* user, const char* format, va_list);
+
+enum : int {
+  kFloat32 = 1,
+  kInt32 = 2,
+  kUint8 = 3,
+  kInt64 = 4,
+  kBool = 6,
+  kInt16 = 7,
+  kInt8 = 9,
+  kFloat16 = 10,
+};
+
+// One pointer for each function we call; the name is what dlsym is asked for.
+#define EDGEBENCH_TFLITE_FUNCTIONS(X)                                                             \
+  X(const char*, TfLiteVersion, ())                                                               \
+  X(Model, TfLiteModelCreateFromFileWithErrorReporter, (const char* path, Reporter*, void* user)) \
+  X(Options, TfLiteInterpreterOptionsCreate, ())                                                  \
+  X(void, TfLiteInterpreterOptionsSetNumThreads, (Options, int32_t))                              \
+  X(void, TfLiteInterpreterOptionsSetErrorReporter, (Options, Reporter*, void* user))             \
+  X(Interpreter, TfLiteInterpreterCreate, (Model, Options))                                       \
+  X(int32_t, TfLiteInterpreterGetSignatureCount, (Interpreter))                                   \
+  X(const char*, TfLiteInterpreterGetSignatureKey, (Interpreter, int32_t))                        \
+  X(Signature, TfLiteInterpreterGetSignatureRunner, (Interpreter, const char* key))               \
+  X(size_t, TfLiteSignatureRunnerGetInputCount, (Signature))                                      \
+  X(const char*, TfLiteSignatureRunnerGetInputName, (Signature, int32_t))                         \
+  X(Tensor, TfLiteSignatureRunnerGetInputTensor, (Signature, const char* name))                   \
+  X(Status, TfLiteSignatureRunnerResizeInputTensor, (Signature, const char* name, const int* dims, int32_t)) \
+  X(Status, TfLiteSignatureRunnerAllocateTensors, (Signature))                                    \
+  X(Status, TfLiteSignatureRunnerInvoke, (Signature))                                             \
+  X(size_t, TfLiteSignatureRunnerGetOutputCount, (Signature))                                     \
+  X(const char*, TfLiteSignatureRunnerGetOutputName, (Signature, int32_t))                        \
+  X(Tensor, TfLiteSignatureRunnerGetOutputTensor, (Signature, const char* name))                  \
+  X(int, TfLiteTensorType, (Tensor))                                                              \
+  X(int32_t, TfLiteTensorNumDims, (Tensor))                                                       \
+  X(int32_t, TfLiteTensorDim, (Tensor, int32_t))                                                  \
+  X(int32_t, TfLiteOpaqueTensorGetDimSignature, (Tensor, int32_t, int32_t* dim))                  \
+  X(int32_t, TfLiteOpaqueTensorGetNumDimsSignature, (Tensor, int32_t* rank))                      \
+  X(size_t, TfLiteTensorByteSize, (Tensor))                                                       \
+  X(void*, TfLiteTensorData, (Tensor))
+
+struct Api {
+#define EDGEBENCH_TFLITE_MEMBER(result, name, arguments) result(*name) arguments;
+  EDGEBENCH_TFLITE_FUNCTIONS(EDGEBENCH_TFLITE_MEMBER)
+#undef EDGEBENCH_TFLITE_MEMBER
+};
+
+}  // namespace edgebench::tflite
