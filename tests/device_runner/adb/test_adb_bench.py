@@ -64,7 +64,7 @@ def test_bench_on_a_phone_is_a_valid_run_that_leaves_nothing_running_or_lying_ab
         assert (there.name, there.transport) == (device, "adb")
         assert there.facts["abi"] == "linux-x86_64"
         context = record.launches[0].before
-        assert context.temperatures_c["thermal_zone0:cpu-0-0"] == 41.5
+        assert context.temperatures_c["CPU0"] == 41.5
         assert (context.battery_percent, context.charging) == (83, False)
     assert len(store.ids()) == 2
     assert done is not None
