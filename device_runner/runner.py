@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from device_runner.retry import with_backoff
-from edgedeploy.errors import EdgedeployError, InternalError, TransientError
+from edgedeploy.errors import EdgedeployError, InternalError, TransientError, UserError
 
 if TYPE_CHECKING:
     from device_runner.deadline import Deadline
@@ -53,10 +53,14 @@ def json_lines(text: str) -> list[dict[str, Any]]:
 
 
 class Runner:
-    """The runner that was installed as `binary`, a path below the transport's work root."""
+    """The runner that was installed as `binary`, a path below the transport's work root.
 
-    def __init__(self, transport: Transport, binary: str) -> None:
+    unfit: the runtimes that are not there because the device cannot run them, and why.
+    """
+
+    def __init__(self, transport: Transport, binary: str, unfit: Mapping[str, str] | None = None) -> None:
         self._transport = transport
+        self.unfit = dict(unfit or {})
         self._binary = transport.path(binary)
 
     def _call(self, arguments: Sequence[str], event: str, deadline: Deadline) -> dict[str, Any]:
@@ -69,6 +73,11 @@ class Runner:
         # no line at all: the program could not run there, and another try would end alike
         detail = completed.error_text or f"exit code {completed.exit_code}"
         raise InternalError(f"edgebench {arguments[0]} did not answer: {detail}")
+
+    def require(self, runtime: str) -> None:
+        """Raise UserError, saying why, for a runtime that the device cannot run."""
+        if runtime in self.unfit:
+            raise UserError(f"{runtime} cannot run on this device: {self.unfit[runtime]}")
 
     def hello(self, deadline: Deadline) -> dict[str, Any]:
         """Build, ABI, CPU, and the versions of the runtimes that are there."""

@@ -96,7 +96,7 @@ def _make(
         (made / file.path).chmod(0o755 if file.path.startswith(("bin/", "lib/lib")) else 0o644)
     manifest = BundleManifest(
         abi=pins.abi, key=key, sources=sources_digest(pins.abi), compiler=toolchain.description, runtimes=versions,
-        needs={package.runtime: package.needs for package in pins.packages if package.needs}, files=tuple(files),
+        files=tuple(files),
     )  # fmt: skip
     (made / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", "utf-8")
     made.chmod(0o755)

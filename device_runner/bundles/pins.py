@@ -35,8 +35,6 @@ class Package(BaseModel):
     sha256: str
     #: the platform tag of a wheel, for pip
     platform: str | None = None
-    #: what a CPU must have for it, in the words of /proc/cpuinfo
-    needs: tuple[str, ...] = ()
     #: path in the archive -> path in the bundle
     files: dict[str, str] = {}
     #: file of LICENCES -> path in the bundle
