@@ -21,7 +21,8 @@ class Package(BaseModel):
 
     package: str
     version: str
-    registry: Literal["pypi", "npm"]
+    #: "file": what a user gave instead
+    registry: Literal["pypi", "npm", "file"]
     #: the runtime it is, as a plan names it; "" for a tool of the build
     runtime: str = ""
     #: what the library is a version of, where the package has a count of its own
