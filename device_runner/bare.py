@@ -55,6 +55,7 @@ def workload(path: Path, session: Session, shapes: Mapping[str, tuple[int, ...]]
     companions = _companions(path)
     directory = f"checks/{new_id()}"
     try:
+        session.runner.require(runtime)
         session.lay_out(directory, {each.name: session.put(each) for each in companions} | {name: session.put(path)})
         description = session.runner.describe(f"{directory}/{name}", runtime, Deadline.after(_DESCRIBE_SEC))
     except RunnerRefused as error:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from device_runner import fit
 from device_runner.bundles import locate
 from device_runner.retry import with_backoff
 from device_runner.runner import Runner
-from edgedeploy.errors import TransientError
+from edgedeploy.errors import TransientError, UserError
 
 if TYPE_CHECKING:
     from device_runner.bundles import RunnerBundle
@@ -16,22 +17,41 @@ if TYPE_CHECKING:
     from device_runner.transports.base import Transport
 
 
+_ANDROID_MACHINE = {"aarch64": "arm64"}
+_LINKER, _LINKER_32 = "/system/bin/linker64", "/system/bin/linker"
+
+
 def abi(transport: Transport, deadline: Deadline) -> str:
-    """What the device's programs are built for: linux-x86_64, linux-aarch64."""
+    """What the device's programs are built for: linux-x86_64, linux-aarch64, android-arm64, android-x86_64.
+
+    Raises UserError for an Android that has 32-bit programs only, TransientError for a device that does not answer.
+    """
     machine = transport.run(["uname", "-m"], deadline).text.strip()
     if not re.fullmatch(r"[A-Za-z0-9_]{1,20}", machine):
         raise TransientError("the device does not say which machine it is (uname -m)")
+    # what starts Android's programs: of a chroot or a container too, whatever the kernel is
+    linkers = transport.run(["ls", _LINKER, _LINKER_32], deadline).text.split()
+    if _LINKER in linkers:
+        return f"android-{_ANDROID_MACHINE.get(machine, machine)}"
+    if _LINKER_32 in linkers:
+        raise UserError("this Android runs 32-bit programs only; the runner and the runtimes are for 64 bits")
     return f"linux-{machine}"
 
 
 def runner(transport: Transport, deadline: Deadline) -> Runner:
-    """The runner for the device's ABI, pushed. Raises UserError when none was built for it."""
+    """The runner that fits the device, pushed, without the runtimes that cannot run there: `Runner.unfit` says why.
+
+    Raises UserError when none was built for it, or none can run there.
+    """
     bundle = locate(with_backoff(lambda: abi(transport, deadline)))
+    unfit = fit.misfits(bundle, with_backoff(lambda: fit.look(transport, deadline)))
+    if "" in unfit:
+        raise UserError(f"the runner cannot run on this device: {unfit['']}")
     root = f"runners/{bundle.manifest.abi}-{bundle.manifest.key[:16]}"
     for file in bundle.manifest.files:
-        if file.path.startswith(("bin/", "lib/")):
+        if file.path.startswith(("bin/", "lib/")) and file.runtime not in unfit:
             _push(transport, bundle, file.path, root, deadline)
-    return Runner(transport, f"{root}/bin/edgebench")
+    return Runner(transport, f"{root}/bin/edgebench", unfit)
 
 
 def _push(transport: Transport, bundle: RunnerBundle, path: str, root: str, deadline: Deadline) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,10 +55,14 @@ def json_lines(text: str) -> list[dict[str, Any]]:
 
 
 class Runner:
-    """The runner that was installed as `binary`, a path below the transport's work root."""
+    """The runner that was installed as `binary`, a path below the transport's work root.
 
-    def __init__(self, transport: Transport, binary: str) -> None:
+    unfit: the runtimes that are not there because the device cannot run them, and why.
+    """
+
+    def __init__(self, transport: Transport, binary: str, unfit: Mapping[str, str] | None = None) -> None:
         self._transport, self._path = transport, binary
+        self.unfit = dict(unfit or {})
         self._binary = transport.path(binary)
 
     def _call(self, arguments: Sequence[str], event: str, deadline: Deadline) -> dict[str, Any]:
@@ -78,6 +82,11 @@ class Runner:
                 "programs (noexec; choose another work_root), or its C library is missing or not glibc"
             )
         raise InternalError(f"edgebench {arguments[0]} did not answer: {detail}")
+
+    def require(self, runtime: str) -> None:
+        """Raise UserError, saying why, for a runtime that the device cannot run."""
+        if runtime in self.unfit:
+            raise UserError(f"{runtime} cannot run on this device: {self.unfit[runtime]}")
 
     def hello(self, deadline: Deadline) -> dict[str, Any]:
         """Build, ABI, CPU, and the versions of the runtimes that are there."""

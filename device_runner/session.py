@@ -135,7 +135,11 @@ class Session:
         return path
 
     def stage(self, workload: Workload) -> Staged:
-        """Push the models and their inputs. Raises InternalError when a model changed since it was read."""
+        """Push the models and their inputs.
+
+        Raises UserError for a runtime that the device cannot run, InternalError when a model changed since it was read.
+        """
+        self.runner.require(workload.artifact.runtime)
         links = {path.name: self.put(path) for path in workload.companions}
         for part in workload.parts:
             links[part.name] = self.put(part.model)

@@ -9,11 +9,11 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from device_runner.bundles import archives, fetch, sources
+from device_runner.bundles import archives, fetch, given, sources
 from device_runner.bundles.located import MANIFEST, BundleFile, BundleManifest, RunnerBundle, default_root, read_bundle
 from device_runner.bundles.pins import LICENCES, Package, Pins, load_pins
 from device_runner.bundles.sources import sources_digest
@@ -28,11 +28,13 @@ _OWN_LICENCE = "Apache-2.0 AND GPL-3.0-or-later WITH GCC-exception-3.1"
 
 
 def build(
-    abi: str, out: Path | None = None, *, sanitize: bool = False, say: Callable[[str], None] = lambda _: None
-) -> RunnerBundle:
+    abi: str, out: Path | None = None, *, sanitize: bool = False, archives_given: Sequence[Path] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> RunnerBundle:  # fmt: skip
     """The runner for `abi` at `out` (the cache by default), built only when sources, pins or compiler changed.
 
-    sanitize: with the address and undefined-behaviour sanitizers, for tests. Raises UserError when a tool is missing,
+    sanitize: with the address and undefined-behaviour sanitizers, for tests. archives_given: archives of runtimes' makers, to
+    take instead of the pinned packages. Raises UserError when a tool is missing,
     TransientError when a library cannot be downloaded.
     """
     pins = load_pins(abi)
@@ -40,7 +42,9 @@ def build(
         raise UserError("there are no sanitizers for Android; build for Linux")
     toolchain = find_toolchain(abi)
     root = (out or default_root(abi)).absolute()
-    key = _key(abi, toolchain, sanitize)
+    packages, files = given.replaced(pins, archives_given)
+    pins = pins.model_copy(update={"packages": packages})
+    key = _key(abi, toolchain, sanitize, sorted(files))
     root.parent.mkdir(parents=True, exist_ok=True)
     with _lock(root):
         found = read_bundle(root)
@@ -49,7 +53,7 @@ def build(
             return found
         with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as scratch:
             made = Path(scratch, "bundle")
-            _make(pins, toolchain, key, sanitize, made, Path(scratch, "work"), say)
+            _make(pins, files, toolchain, key, sanitize, made, Path(scratch, "work"), say)
             _replace(made, root, Path(scratch, "old"))
         say(f"built {root}")
         finished = read_bundle(root)
@@ -58,8 +62,9 @@ def build(
     return finished
 
 
-def _key(abi: str, toolchain: Toolchain, sanitize: bool) -> str:
-    return hashlib.sha256(f"{sources_digest(abi)}\n{toolchain.description}\n{sanitize}\n".encode()).hexdigest()
+def _key(abi: str, toolchain: Toolchain, sanitize: bool, archives_given: Sequence[str] = ()) -> str:
+    parts = (sources_digest(abi), toolchain.description, sanitize, *archives_given)
+    return hashlib.sha256("".join(f"{part}\n" for part in parts).encode()).hexdigest()
 
 
 @contextmanager
@@ -71,12 +76,19 @@ def _lock(root: Path) -> Iterator[None]:
 
 
 def _make(
-    pins: Pins, toolchain: Toolchain, key: str, sanitize: bool, made: Path, work: Path, say: Callable[[str], None]
+    pins: Pins,
+    given_files: Mapping[str, Path],
+    toolchain: Toolchain,
+    key: str,
+    sanitize: bool,
+    made: Path,
+    work: Path,
+    say: Callable[[str], None],
 ) -> None:
     sdk = work / "sdk"
     files = []
     for package in pins.packages:
-        archive = fetch.fetch(package, say)
+        archive = given_files.get(package.sha256) or fetch.fetch(package, say)
         headers = {prefix: sdk / "include" / into for prefix, into in package.headers.items()}
         archives.extract(archive, {member: made / path for member, path in package.files.items()}, headers)
         files += [_entry(made, path, f"{package.archive}:{member}", package) for member, path in package.files.items()]
@@ -96,7 +108,7 @@ def _make(
         (made / file.path).chmod(0o755 if file.path.startswith(("bin/", "lib/lib")) else 0o644)
     manifest = BundleManifest(
         abi=pins.abi, key=key, sources=sources_digest(pins.abi), compiler=toolchain.description, runtimes=versions,
-        needs={package.runtime: package.needs for package in pins.packages if package.needs}, files=tuple(files),
+        files=tuple(files),
     )  # fmt: skip
     (made / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", "utf-8")
     made.chmod(0o755)

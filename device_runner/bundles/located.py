@@ -51,8 +51,6 @@ class BundleManifest(BaseModel):
     compiler: str
     #: runtime -> version
     runtimes: dict[str, str]
-    #: runtime -> what every CPU must have for it, in the words of /proc/cpuinfo
-    needs: dict[str, tuple[str, ...]] = {}
     files: tuple[BundleFile, ...]
 
 

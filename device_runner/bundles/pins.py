@@ -21,7 +21,8 @@ class Package(BaseModel):
 
     package: str
     version: str
-    registry: Literal["pypi", "npm"]
+    #: "file": what a user gave instead
+    registry: Literal["pypi", "npm", "file"]
     #: the runtime it is, as a plan names it; "" for a tool of the build
     runtime: str = ""
     #: what the library is a version of, where the package has a count of its own
@@ -35,8 +36,6 @@ class Package(BaseModel):
     sha256: str
     #: the platform tag of a wheel, for pip
     platform: str | None = None
-    #: what a CPU must have for it, in the words of /proc/cpuinfo
-    needs: tuple[str, ...] = ()
     #: path in the archive -> path in the bundle
     files: dict[str, str] = {}
     #: file of LICENCES -> path in the bundle

@@ -11,11 +11,12 @@ endforeach()
 add_library(edgebench_start OBJECT ${CMAKE_CURRENT_LIST_DIR}/start.cpp)
 target_link_libraries(edgebench_start PRIVATE edgebench_flags)
 
-# The parts of the C++ library that are not in its headers, and what is different in bionic.
+# The parts of the C++ library that are not in its headers, and what is different in bionic: nothing that is timed.
 add_library(edgebench_bionic OBJECT ${CMAKE_CURRENT_LIST_DIR}/bionic.cpp
-  ${EDGEBENCH_ZIG}/lib/libcxx/src/string.cpp ${EDGEBENCH_ZIG}/lib/libcxx/src/hash.cpp)
+  ${EDGEBENCH_ZIG}/lib/libcxx/src/string.cpp ${EDGEBENCH_ZIG}/lib/libcxx/src/hash.cpp
+  ${EDGEBENCH_ZIG}/lib/libcxx/src/algorithm.cpp)
 target_compile_definitions(edgebench_bionic PRIVATE _GNU_SOURCE _LIBCPP_BUILDING_LIBRARY)
-target_compile_options(edgebench_bionic PRIVATE -fno-exceptions -fno-rtti -ffile-prefix-map=${EDGEBENCH_ZIG}=zig)
+target_compile_options(edgebench_bionic PRIVATE -O1 -fno-exceptions -fno-rtti -ffile-prefix-map=${EDGEBENCH_ZIG}=zig)
 target_include_directories(edgebench_bionic PRIVATE ${EDGEBENCH_ZIG}/lib/libcxx/src)
 set_target_properties(edgebench_bionic PROPERTIES CXX_STANDARD 23)
 # liblog comes first among what a process loads: Android's libraries of the runtimes all want it.

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
@@ -80,10 +79,6 @@ void operator delete(void* memory, size_t) noexcept { free(memory); }
 void operator delete[](void* memory, size_t) noexcept { free(memory); }
 
 _LIBCPP_BEGIN_NAMESPACE_STD
-// Its headers leave these to its algorithm.cpp, which has a hundred more and takes longer to compile than all of ours.
-template void __sort<__less<int>&, int*>(int*, int*, __less<int>&);
-template void __sort<__less<long>&, long*>(long*, long*, __less<long>&);
-
 void __libcpp_verbose_abort(const char* format, ...) noexcept {
   va_list arguments;
   va_start(arguments, format);

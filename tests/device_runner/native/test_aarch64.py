@@ -54,6 +54,18 @@ def test_outputs_are_those_of_x86(board: Edgebench, models: Path, tmp_path: Path
     assert len(read_samples(tmp_path).steady) == ran["steady"]["count"] >= 10
 
 
+@pytest.mark.parametrize("cpu", ["cortex-a72", "cortex-a53"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_cpu_without_lse_atomics(board: Edgebench, models: Path, tmp_path: Path, runtime: str, cpu: str) -> None:
+    """A Raspberry Pi 4 and 3: instructions that came after ARMv8.0 are not there, and an emulator of them refuses those."""
+    emulator, _, _, *more = board.prefix
+    old = Edgebench(board.binary, (emulator, "-cpu", cpu, *more))
+    ran = old.run(tmp_path, text_plan(tmp_path, models, runtime)).done()
+    assert ran["hello"]["cpu"]["isa"] == ["asimd"]
+    for k, wanted in enumerate(expected(models, "text", runtime)):
+        np.testing.assert_allclose(output(ran, k)[:, 0], wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_threads_and_a_cold_load(board: Edgebench, models: Path, tmp_path: Path) -> None:
     ran = board.run(tmp_path, image_plan(tmp_path, models, "executorch", threads=2, affinity=[0], load_cold=True)).done()
     assert ran["load"]["load_cold_ns"] or "page cache" in ran["load"]["cold_reason"]

@@ -90,6 +90,8 @@ def test_outputs_are_the_hosts(phone: Edgebench, models: Path, tmp_path: Path, r
     for k, wanted in enumerate(expected(models, name, runtime)):
         np.testing.assert_allclose(output(ran, k)[:, 0], wanted, rtol=1e-5, atol=1e-6)
     assert len(read_samples(tmp_path).steady) == ran["steady"]["count"] >= 10
+    if runtime == "tflite":
+        assert "Created TensorFlow Lite XNNPACK delegate" in ran.stderr
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

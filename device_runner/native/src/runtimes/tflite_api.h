@@ -13,6 +13,7 @@ using Options = struct OptionsT*;
 using Interpreter = struct InterpreterT*;
 using Signature = struct SignatureT*;
 using Tensor = struct TensorT*;
+using Delegate = struct DelegateT*;
 using Reporter = void(void* user, const char* format, va_list);
 
 enum : int {
@@ -26,6 +27,15 @@ enum : int {
   kFloat16 = 10,
 };
 
+// Of XNNPACK, as the library's own default has them; only the threads are for us.
+struct XnnpackOptions {
+  int32_t threads;
+  uint32_t flags;
+  void* weights_cache;
+  bool handle_variable_ops;
+};
+static_assert(sizeof(XnnpackOptions) == 24, "the layout is the library's");
+
 // One pointer for each function we call; the name is what dlsym is asked for.
 #define EDGEBENCH_TFLITE_FUNCTIONS(X)                                                             \
   X(const char*, TfLiteVersion, ())                                                               \
@@ -33,6 +43,9 @@ enum : int {
   X(Options, TfLiteInterpreterOptionsCreate, ())                                                  \
   X(void, TfLiteInterpreterOptionsSetNumThreads, (Options, int32_t))                              \
   X(void, TfLiteInterpreterOptionsSetErrorReporter, (Options, Reporter*, void* user))             \
+  X(XnnpackOptions, TfLiteXNNPackDelegateOptionsDefault, ())                                      \
+  X(Delegate, TfLiteXNNPackDelegateCreate, (const XnnpackOptions*))                               \
+  X(void, TfLiteInterpreterOptionsAddDelegate, (Options, Delegate))                               \
   X(Interpreter, TfLiteInterpreterCreate, (Model, Options))                                       \
   X(int32_t, TfLiteInterpreterGetSignatureCount, (Interpreter))                                   \
   X(const char*, TfLiteInterpreterGetSignatureKey, (Interpreter, int32_t))                        \

@@ -1,4 +1,5 @@
-// TensorFlow Lite through its older C interface, which Android's builds have: on the CPU with XNNPACK, its default there.
+// TensorFlow Lite through its older C interface, which Android's builds have: on the CPU through XNNPACK, which has to be
+// asked for here and is LiteRT's default.
 #include <cstdio>
 #include <cstring>
 #include <vector>
@@ -49,6 +50,12 @@ class TfliteRuntime : public Runtime {
     tflite::Options options = api_.TfLiteInterpreterOptionsCreate();
     api_.TfLiteInterpreterOptionsSetNumThreads(options, request.threads);
     api_.TfLiteInterpreterOptionsSetErrorReporter(options, keep_message, this);
+    tflite::XnnpackOptions xnnpack = api_.TfLiteXNNPackDelegateOptionsDefault();
+    xnnpack.threads = request.threads > 1 ? request.threads : 0;  // 0: the calling thread, and no pool
+    tflite::Delegate delegate = api_.TfLiteXNNPackDelegateCreate(&xnnpack);
+    if (delegate == nullptr) return refused("XNNPACK", Code::runtime_error, failure);
+    api_.TfLiteInterpreterOptionsAddDelegate(options, delegate);
+    // XNNPACK takes the graph here, as far as it can.
     tflite::Interpreter interpreter = api_.TfLiteInterpreterCreate(model, options);
     if (interpreter == nullptr) return refused("interpreter", Code::model_invalid, failure);
     if (api_.TfLiteInterpreterGetSignatureCount(interpreter) < 1)
@@ -56,7 +63,6 @@ class TfliteRuntime : public Runtime {
     const char* key = api_.TfLiteInterpreterGetSignatureKey(interpreter, kSignature);
     signature_ = api_.TfLiteInterpreterGetSignatureRunner(interpreter, key);
     if (signature_ == nullptr) return refused("signature", Code::model_invalid, failure);
-    // XNNPACK takes the graph here, as far as it can.
     if (api_.TfLiteSignatureRunnerAllocateTensors(signature_) != 0) return refused("tensors", Code::model_invalid, failure);
     return true;
   }
