@@ -19,6 +19,8 @@ class Device:
     name: str
     target: Target
     tier: str = ""
+    #: the kind of runner it gets, "" for the one that fits; see `install.runner`
+    bundle: str = ""
 
     def connect(self) -> Transport:
         """An open transport to it. Raises TransientError when it cannot be reached."""

@@ -255,7 +255,7 @@ def open_session(device: Device) -> Iterator[Session]:
     """The device with the runner installed. Raises TransientError when it cannot be reached."""
     transport = with_backoff(device.connect)
     try:
-        runner = install.runner(transport, Deadline.after(PUSH_SEC))
+        runner = install.runner(transport, Deadline.after(PUSH_SEC), device.bundle)
         yield Session(device, transport, runner, runner.hello(Deadline.after(CALL_SEC)))
     finally:
         transport.close()
