@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +92,7 @@ def bench(
             for index, (path, workload) in enumerate(zip(found, workloads, strict=True))
         )  # fmt: skip
         written = ExperimentFile(
-            id=identifier, created=now(), seed=seed, device=target.name, plan=how, accuracy=with_accuracy, artifacts=entries,
+            id=identifier, created=now(), seed=seed, device=target.name, bundle=target.bundle, plan=how, accuracy=with_accuracy, artifacts=entries,
             order=experiment.plan_order(entries, how.launches, seed),
         )  # fmt: skip
         experiment.write(store, written)
@@ -115,7 +115,7 @@ def resume(
     done = set(store.runs_of(identifier))
     if done == set(written.runs):
         return Finished(identifier, [store.read(run) for run in written.runs])
-    device = inventory.resolve(written.device, devices)
+    device = replace(inventory.resolve(written.device, devices), bundle=written.bundle)
     with _on_device(device, written.plan, identifier, progress, wait=wait) as session:
         workloads = {entry.run: _again(entry, session, written.seed) for entry in written.artifacts}
         return _run(store, written, workloads, session, progress)

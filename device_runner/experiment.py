@@ -41,6 +41,8 @@ class ExperimentFile(Strict):
     id: SafeName
     created: str
     seed: int
+    #: the kind of runner that was asked for, "" for the one that fits
+    bundle: Literal["", "portable"] = ""
     device: str
     plan: Plan
     accuracy: bool = False

@@ -45,6 +45,8 @@ def page_size(auxv: bytes) -> int | None:
 def misfits(bundle: RunnerBundle, host: Host) -> dict[str, str]:
     """runtime -> why it cannot be on such a device, a sentence for a person; "" stands for the runner itself."""
     found: dict[str, str] = {}
+    if bundle.manifest.loader is not None:
+        host = Host(host.page_bytes)  # its own C library goes with it
     for file in bundle.manifest.files:
         if file.path.endswith(".so") or ".so." in file.path or file.path.startswith("bin/"):
             reason = _misfit(elf.read(bundle.root / file.path), host)

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from device_runner import fit
-from device_runner.bundles import locate
+from device_runner.bundles import known_abis, locate
 from device_runner.retry import with_backoff
 from device_runner.runner import Runner
 from edgedeploy.errors import TransientError, UserError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _ANDROID_MACHINE = {"aarch64": "arm64"}
+_LINUX_MACHINE = {"arm64": "aarch64"}
 _LINKER, _LINKER_32 = "/system/bin/linker64", "/system/bin/linker"
 
 
@@ -38,22 +39,40 @@ def abi(transport: Transport, deadline: Deadline) -> str:
     return f"linux-{machine}"
 
 
-def runner(transport: Transport, deadline: Deadline) -> Runner:
+def runner(transport: Transport, deadline: Deadline, bundle: str = "") -> Runner:
     """The runner that fits the device, pushed, without the runtimes that cannot run there: `Runner.unfit` says why.
 
-    Raises UserError when none was built for it, or none can run there.
+    bundle: "portable" for the one with its own C library, which a Linux whose own is too old gets anyway. Raises UserError when
+    none was built for it, or none can run there.
     """
-    bundle = locate(with_backoff(lambda: abi(transport, deadline)))
-    unfit = fit.misfits(bundle, with_backoff(lambda: fit.look(transport, deadline)))
+    found, unfit = _fitting(transport, deadline, bundle)
     if "" in unfit:
         raise UserError(f"the runner cannot run on this device: {unfit['']}")
-    root = f"runners/{bundle.manifest.abi}-{bundle.manifest.key[:16]}"
-    for file in bundle.manifest.files:
+    root = f"runners/{found.manifest.abi}-{found.manifest.key[:16]}"
+    for file in found.manifest.files:
         if file.path.startswith(("bin/", "lib/")) and file.runtime not in unfit:
-            _push(transport, bundle, file.path, root, deadline)
-    return Runner(transport, f"{root}/bin/edgebench", unfit)
+            _push(transport, found, file.path, root, deadline)
+    loader = found.manifest.loader
+    return Runner(transport, f"{root}/bin/edgebench", unfit, f"{root}/{loader}" if loader else None)
+
+
+def _fitting(transport: Transport, deadline: Deadline, asked: str) -> tuple[RunnerBundle, dict[str, str]]:
+    there = with_backoff(lambda: abi(transport, deadline))
+    host = with_backoff(lambda: fit.look(transport, deadline))
+    portable = f"linux-{_LINUX_MACHINE.get(there.split('-')[1], there.split('-')[1])}-portable"
+    if asked not in ("", "portable"):
+        raise UserError(f"there is no kind of bundle {asked!r}; there is portable")
+    if asked:
+        found = locate(portable)
+        return found, fit.misfits(found, host)
+    found = locate(there)
+    unfit = fit.misfits(found, host)
+    if unfit and there.startswith("linux-") and portable in known_abis():
+        found = locate(portable)
+        unfit = fit.misfits(found, host)
+    return found, unfit
 
 
 def _push(transport: Transport, bundle: RunnerBundle, path: str, root: str, deadline: Deadline) -> None:
-    executable = path.startswith("bin/")
+    executable = path.startswith(("bin/", "lib/ld-"))
     with_backoff(lambda: transport.push(bundle.root / path, f"{root}/{path}", deadline, executable=executable))

@@ -57,16 +57,22 @@ def json_lines(text: str) -> list[dict[str, Any]]:
 class Runner:
     """The runner that was installed as `binary`, a path below the transport's work root.
 
-    unfit: the runtimes that are not there because the device cannot run them, and why.
+    unfit: the runtimes that are not there because the device cannot run them, and why. loader: the program that starts it, in
+    the directory of its libraries, where it brings its own C library.
     """
 
-    def __init__(self, transport: Transport, binary: str, unfit: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, transport: Transport, binary: str, unfit: Mapping[str, str] | None = None, loader: str | None = None
+    ) -> None:
         self._transport, self._path = transport, binary
         self.unfit = dict(unfit or {})
-        self._binary = transport.path(binary)
+        self._command = [transport.path(binary)]
+        if loader is not None:
+            libraries = transport.path(loader.rpartition("/")[0])
+            self._command = [transport.path(loader), "--library-path", libraries, *self._command]
 
     def _call(self, arguments: Sequence[str], event: str, deadline: Deadline) -> dict[str, Any]:
-        completed = self._transport.run([self._binary, *arguments], deadline)
+        completed = self._transport.run([*self._command, *arguments], deadline)
         for line in json_lines(completed.text)[::-1]:
             if line.get("event") == event:
                 return line
@@ -123,6 +129,6 @@ class Runner:
 
     def cancel(self, directory: str, deadline: Deadline) -> None:
         """End the run in `directory`; fine when it has ended."""
-        completed = self._transport.run([self._binary, "--cancel", self._transport.path(directory)], deadline)
+        completed = self._transport.run([*self._command, "--cancel", self._transport.path(directory)], deadline)
         if completed.exit_code == 127:
             raise TransientError(f"the runner is gone from the device: {completed.error_text}")

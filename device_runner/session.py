@@ -94,7 +94,7 @@ class Session:
 
     def renew(self) -> None:
         """Put the runner back where a restart of the device has taken it; only looks where it has not."""
-        self.runner = install.runner(self.transport, Deadline.after(PUSH_SEC))
+        self.runner = install.runner(self.transport, Deadline.after(PUSH_SEC), self.device.bundle)
 
     @property
     def record(self) -> DeviceRecord:
@@ -295,7 +295,7 @@ def open_session(device: Device, waiting: Callable[[str], None] | None = None) -
     with device_lock.locked(device, waiting):
         transport = with_backoff(device.connect)
         try:
-            runner = install.runner(transport, Deadline.after(PUSH_SEC))
+            runner = install.runner(transport, Deadline.after(PUSH_SEC), device.bundle)
             session = Session(device, transport, runner, runner.hello(Deadline.after(CALL_SEC)))
             session.sweep()
             yield session

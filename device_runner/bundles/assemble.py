@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from device_runner.bundles import archives, fetch, given, sources
+from device_runner.bundles import archives, c_library, fetch, given, sources
 from device_runner.bundles.located import MANIFEST, BundleFile, BundleManifest, RunnerBundle, default_root, read_bundle
 from device_runner.bundles.pins import LICENCES, Package, Pins, load_pins
 from device_runner.bundles.sources import sources_digest
@@ -53,7 +53,16 @@ def build(
             return found
         with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as scratch:
             made = Path(scratch, "bundle")
-            _make(pins, files, toolchain, key, sanitize, made, Path(scratch, "work"), say)
+            work = Path(scratch, "work")
+            if pins.packages_of is None:
+                put, versions = _make(pins, files, toolchain, sanitize, made, work, say)
+            else:
+                # the same program and libraries: not compiled again
+                elsewhere = work / "base" if archives_given or sanitize else None
+                base = build(pins.packages_of, elsewhere, sanitize=sanitize, archives_given=archives_given, say=say)
+                put, versions = _with_c_library(base, toolchain, pins.machine, made)
+            loader = c_library.loader(pins.machine) if pins.portable else None
+            _finish(pins.abi, key, toolchain.description, put, versions, loader, made)
             _replace(made, root, Path(scratch, "old"))
         say(f"built {root}")
         finished = read_bundle(root)
@@ -76,15 +85,10 @@ def _lock(root: Path) -> Iterator[None]:
 
 
 def _make(
-    pins: Pins,
-    given_files: Mapping[str, Path],
-    toolchain: Toolchain,
-    key: str,
-    sanitize: bool,
-    made: Path,
-    work: Path,
+    pins: Pins, given_files: Mapping[str, Path], toolchain: Toolchain, sanitize: bool, made: Path, work: Path,
     say: Callable[[str], None],
-) -> None:
+) -> tuple[list[BundleFile], dict[str, str]]:  # fmt: skip
+    """Fill `made`; what was put there, and runtime -> version."""
     sdk = work / "sdk"
     files = []
     for package in pins.packages:
@@ -104,12 +108,32 @@ def _make(
     ours = ("bin/edgebench", "lib/libedgebench_executorch.so", "lib/versions.json")
     for path in (*ours, *(("lib/libfbjni.so",) if pins.android else ())):
         files.append(_entry(made, path, _BUILT, None))
+    return files, versions
+
+
+def _with_c_library(
+    base: RunnerBundle, toolchain: Toolchain, machine: str, made: Path
+) -> tuple[list[BundleFile], dict[str, str]]:
+    """The same for `base` with the compiler's C and C++ library beside its own."""
+    shutil.copytree(base.root, made, ignore=shutil.ignore_patterns(MANIFEST))
+    files = [
+        BundleFile(
+            path=taken.path, sha256=fetch.file_digest(made / taken.path), bytes=(made / taken.path).stat().st_size,
+            source=taken.source, package="C library", version=toolchain.description, licence=taken.licence,
+        )
+        for taken in c_library.put(toolchain.compiler, machine, made)
+    ]  # fmt: skip
+    return [*base.manifest.files, *files], base.manifest.runtimes
+
+
+def _finish(
+    abi: str, key: str, compiler: str, files: Sequence[BundleFile], versions: dict[str, str], loader: str | None, made: Path
+) -> None:
     for file in files:
-        (made / file.path).chmod(0o755 if file.path.startswith(("bin/", "lib/lib")) else 0o644)
+        (made / file.path).chmod(0o755 if file.path.startswith(("bin/", "lib/lib", "lib/ld-")) else 0o644)
     manifest = BundleManifest(
-        abi=pins.abi, key=key, sources=sources_digest(pins.abi), compiler=toolchain.description, runtimes=versions,
-        files=tuple(files),
-    )  # fmt: skip
+        abi=abi, key=key, sources=sources_digest(abi), compiler=compiler, runtimes=versions, loader=loader, files=tuple(files)
+    )
     (made / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", "utf-8")
     made.chmod(0o755)
 

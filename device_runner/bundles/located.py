@@ -51,6 +51,8 @@ class BundleManifest(BaseModel):
     compiler: str
     #: runtime -> version
     runtimes: dict[str, str]
+    #: the program of the bundle that starts the runner, where it brings its own C library
+    loader: str | None = None
     files: tuple[BundleFile, ...]
 
 

@@ -57,7 +57,14 @@ class Pins(BaseModel):
     schema_version: Literal[2]
     abi: str
     machine: str
-    packages: tuple[Package, ...]
+    packages: tuple[Package, ...] = ()
+    #: the ABI whose packages these are, instead of own ones
+    packages_of: str | None = None
+
+    @property
+    def portable(self) -> bool:
+        """Whether the bundle brings its own C library."""
+        return self.abi.endswith("-portable")
 
     @property
     def android(self) -> bool:
@@ -81,7 +88,8 @@ def load_pins(abi: str) -> Pins:
     """The pins of `abi`. Raises UserError for an unknown one."""
     path = pins_file(abi)
     try:
-        return Pins.model_validate_json(path.read_bytes())
+        pins = Pins.model_validate_json(path.read_bytes())
+        return pins.model_copy(update={"packages": load_pins(pins.packages_of).packages}) if pins.packages_of else pins
     except ValidationError as error:
         raise InternalError(f"{path.name}: {error}") from error
 

@@ -35,6 +35,8 @@ class Toolchain:
     settings: tuple[str, ...]
     #: a compiler that is fetched when a build really takes place
     zig: Package | None = None
+    #: of a Linux: the program itself
+    compiler: str = ""
 
     def all_settings(self, say: Callable[[str], None]) -> list[str]:
         """`settings`, with those of the fetched compiler. Raises TransientError when it cannot be downloaded."""
@@ -45,24 +47,24 @@ class Toolchain:
 def find_toolchain(abi: str) -> Toolchain:
     """The tools for `abi`. Raises UserError, naming what to install, when one is missing."""
     cmake = _tool("cmake")
-    system, name = abi.split("-")
+    system, name = abi.split("-")[:2]
     machine = {"arm64": "aarch64"}.get(name, name)
     if system == "android":
-        description, settings, package = _android(machine)
+        (description, settings, package), compiler = _android(machine), ""
     else:
-        (description, settings), package = _linux(machine), None
+        (description, settings, compiler), package = _linux(machine), None
     if cmake is None:
         raise UserError(f"cmake is missing; {_INSTALL}")
     if _tool("ninja") is None and _tool("make") is None:
         raise UserError(f"ninja is missing, and so is make; {_INSTALL}")
-    return Toolchain(description, cmake, _tool("ninja"), settings, package)
+    return Toolchain(description, cmake, _tool("ninja"), settings, package, compiler)
 
 
 def _here() -> str:
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
 
 
-def _linux(machine: str) -> tuple[str, tuple[str, ...]]:
+def _linux(machine: str) -> tuple[str, tuple[str, ...], str]:
     native = machine == _here() and platform.system() == "Linux"
     if native:
         candidates = [os.environ.get("CXX", ""), "g++", "c++", "clang++"]
@@ -76,7 +78,7 @@ def _linux(machine: str) -> tuple[str, tuple[str, ...]]:
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
     description = version.splitlines()[0] if version else Path(compiler).name
     cross = () if native else ("-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={machine}")
-    return description, (f"-DCMAKE_CXX_COMPILER={compiler}", *cross)
+    return description, (f"-DCMAKE_CXX_COMPILER={compiler}", *cross), compiler
 
 
 def _android(machine: str) -> tuple[str, tuple[str, ...], Package | None]:

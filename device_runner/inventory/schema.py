@@ -50,6 +50,9 @@ class Entry(Strict):
     #: what is set for a run, and put back after it, when bench is told nothing else
     prepare: Preparation = Preparation()
 
+    #: the runner with its own C library in place of the one that fits, when bench is not told --bundle
+    bundle: Literal["", "portable"] = ""
+
     @model_validator(mode="after")
     def _address_fits(self) -> Entry:
         try:
@@ -64,7 +67,7 @@ class Entry(Strict):
         """The device that this entry of that name is."""
         return Device(
             name, Target(self.transport, self.address, dict(self.settings)), self.tier, self.labels, self.threads, self.cores,
-            self.limits, self.prepare, source="inventory",
+            self.limits, self.prepare, self.bundle, source="inventory",
         )  # fmt: skip
 
 

@@ -52,6 +52,9 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
     help="A name of devices.yaml, local (this host), adb:SERIAL or ssh://USER@HOST.",
 )
 @devices_option
+@click.option(
+    "--bundle", type=click.Choice(["portable"]), help="The runner with its own C library, in place of the one that fits."
+)
 @click.option("--wait", is_flag=True, help="Wait for a device that another process uses.")
 @click.option("--launches", type=click.IntRange(1, 1000), default=5, show_default=True, help="Launches of each artifact.")
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), default=1, show_default=True, help="Threads of the runtime.")
@@ -82,7 +85,8 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def command(
-    context: click.Context, what: tuple[str, ...], device: str, file: Path | None, wait: bool, launches: int, threads: int,
+    context: click.Context, what: tuple[str, ...], device: str, file: Path | None, bundle: str | None, wait: bool,
+    launches: int, threads: int,
     affinity: tuple[int, ...] | None, warmup_count: int, warmup_ms: float, min_count: int, min_ms: float, max_seconds: float,
     max_memory_mb: int, max_temperature_c: float | None, max_load: float | None, min_battery: float | None,
     gate_timeout_s: float | None, governor: str | None, stay_awake: bool, fixed_performance: bool, quick: bool,
@@ -107,6 +111,7 @@ def command(
       edgedeploy bench --device pixel7 --max-temperature-c 38 --min-battery 40 --stay-awake
       edgedeploy bench --resume 20260131-120000-abc123
     """
+    from dataclasses import replace
     from pathlib import Path
 
     from device_runner import benching, inventory
@@ -130,6 +135,8 @@ def command(
             if quick:
                 options |= {name: value for name, value in _QUICK.items() if _not_given(context, name)}
             target = inventory.resolve(device, file)
+            if bundle is not None:
+                target = replace(target, bundle=bundle)
             plan = for_device(
                 _plan(options, max_seconds, max_memory_mb), target,
                 threads=None if _not_given(context, "threads") else threads, affinity=affinity,

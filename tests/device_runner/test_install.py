@@ -143,6 +143,54 @@ def test_an_old_c_library(tmp_path: Path, cache: Path) -> None:
         install.runner(Saying(tmp_path, {"getconf": b"glibc 2.2\n"}), deadline())
 
 
+@pytest.fixture
+def boards(cache: Path) -> None:
+    """The runners of boards, as a user has built them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEDEPLOY_CACHE", str(CACHE))
+        built = [bundles.build(abi, CACHE / "runner" / abi) for abi in ("linux-aarch64", "linux-aarch64-portable")]
+    for bundle in built:
+        if not (cache / "runner" / bundle.root.name).exists():
+            (cache / "runner" / bundle.root.name).symlink_to(bundle.root)
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "portable"),
+    [
+        ({"getconf": b"glibc 2.36\n"}, "", False),
+        ({"getconf": b"glibc 2.28\n"}, "", True),  # Debian 10
+        ({"getconf": b"glibc 2.36\n"}, "portable", True),
+        ({"getconf": b"", "ls": b"/system/bin/linker64\n"}, "portable", True),
+    ],
+)
+def test_a_bundle_with_its_own_c_library(
+    boards: None, tmp_path: Path, answers: dict[str, bytes], asked: str, portable: bool
+) -> None:
+    device = Saying(tmp_path, {"uname": b"aarch64\n", "ls": b"", "cat": auxv(4096), **answers})
+    runner = install.runner(device, deadline(), asked)
+    assert runner.unfit == {}
+    (root,) = (tmp_path / "runners").iterdir()
+    assert root.name.startswith("linux-aarch64-portable-" if portable else "linux-aarch64-")
+    assert root.name.startswith("linux-aarch64-portable-") == portable
+    asked_of: list[Sequence[str]] = []
+
+    def run(argv: Sequence[str], deadline: Deadline) -> Completed:
+        asked_of.append(argv)
+        return Completed(0, b'{"event":"hello"}\n', b"")
+
+    device.run = run  # type: ignore[method-assign]
+    runner.hello(deadline())
+    loader = [str(root / "lib/ld-linux-aarch64.so.1"), "--library-path", str(root / "lib")]
+    assert asked_of == [[*(loader if portable else []), str(root / "bin/edgebench"), "--hello"]]
+    if portable:
+        assert os.access(loader[0], os.X_OK)
+
+
+def test_a_kind_of_bundle_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is portable"):
+        install.runner(LocalTransport(tmp_path), deadline(), "static")
+
+
 @pytest.mark.parametrize("said", [b"", b"x", auxv(0), auxv(12345), b"\xff" * 64])
 def test_a_page_size_that_is_none(said: bytes) -> None:
     assert fit.page_size(said) is None

@@ -66,6 +66,30 @@ def test_a_cpu_without_lse_atomics(board: Edgebench, models: Path, tmp_path: Pat
         np.testing.assert_allclose(output(ran, k)[:, 0], wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def bare_board(board: Edgebench, tmp_path_factory: pytest.TempPathFactory) -> Edgebench:
+    """A Cortex-A72 that has no C library at all: below the emulator's prefix there is nothing."""
+    built = bundles.build("linux-aarch64-portable", CACHE / "runner" / "linux-aarch64-portable")
+    assert built.manifest.loader is not None
+    emulator = board.prefix[0]
+    start = (str(built.root / built.manifest.loader), "--library-path", str(built.lib_dir))
+    return Edgebench(built.binary, (emulator, "-cpu", "cortex-a72", "-L", str(tmp_path_factory.mktemp("nothing")), *start))
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_board_whose_c_library_is_of_no_use(bare_board: Edgebench, models: Path, tmp_path: Path, runtime: str) -> None:
+    ran = bare_board.run(tmp_path, image_plan(tmp_path, models, runtime)).done()
+    np.testing.assert_allclose(output(ran, 0)[:, 0], expected(models, "image", runtime)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_the_portable_bundle_is_whole(bare_board: Edgebench, board: Edgebench) -> None:
+    bundle = bundles.RunnerBundle(bare_board.binary.parents[1], bundles.locate("linux-aarch64-portable").manifest)
+    assert bundles.problems(bundle) == []
+    assert bare_board.binary.read_bytes() == board.binary.read_bytes()
+    licences = {path.parent.name for path in bundle.root.glob("licenses/*/*")}
+    assert {"libc6", "libgcc-s1", "libstdc++6", "onnxruntime"} <= licences
+
+
 def test_threads_and_a_cold_load(board: Edgebench, models: Path, tmp_path: Path) -> None:
     ran = board.run(tmp_path, image_plan(tmp_path, models, "executorch", threads=2, affinity=[0], load_cold=True)).done()
     assert ran["load"]["load_cold_ns"] or "page cache" in ran["load"]["cold_reason"]

@@ -125,7 +125,7 @@ def test_locate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, runner_bundle: 
     (found.lib_dir / "libLiteRt.so").write_bytes(b"cut")
     with pytest.raises(UserError, match="not built"):
         bundles.locate(abi)
-    with pytest.raises(UserError, match="android-arm64, android-x86_64, linux-aarch64, linux-x86_64"):
+    with pytest.raises(UserError, match="android-arm64, android-x86_64, linux-aarch64, linux-aarch64-portable, linux-x86_64"):
         bundles.locate("windows")
     with pytest.raises(UserError, match="choose one of"):
         bundles.locate("../linux-x86_64")
