@@ -92,7 +92,8 @@ def bench(
             for index, (path, workload) in enumerate(zip(found, workloads, strict=True))
         )  # fmt: skip
         written = ExperimentFile(
-            id=identifier, created=now(), seed=seed, device=target.name, bundle=target.bundle, plan=how, accuracy=with_accuracy, artifacts=entries,
+            id=identifier, created=now(), seed=seed, device=target.name, bundle=target.bundle,
+            plan=how, accuracy=with_accuracy, artifacts=entries,
             order=experiment.plan_order(entries, how.launches, seed),
         )  # fmt: skip
         experiment.write(store, written)

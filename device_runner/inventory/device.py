@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from device_runner.transports.base import Target
 from edgedeploy.gates import Gates
@@ -29,7 +29,7 @@ class Device:
     gates: Gates = field(default_factory=Gates)
     preparation: Preparation = field(default_factory=Preparation)
     #: the kind of runner it gets: "portable", or "" for the one that fits (see `install.runner`)
-    bundle: str = ""
+    bundle: Literal["", "portable"] = ""
     #: of a phone that is attached: ro.product.model
     model: str = ""
     #: "inventory", "attached", "address", "built in"
