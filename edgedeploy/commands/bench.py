@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -85,7 +85,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def command(
-    context: click.Context, what: tuple[str, ...], device: str, file: Path | None, bundle: str | None, wait: bool,
+    context: click.Context, what: tuple[str, ...], device: str, file: Path | None, bundle: Literal["portable"] | None, wait: bool,
     launches: int, threads: int,
     affinity: tuple[int, ...] | None, warmup_count: int, warmup_ms: float, min_count: int, min_ms: float, max_seconds: float,
     max_memory_mb: int, max_temperature_c: float | None, max_load: float | None, min_battery: float | None,
