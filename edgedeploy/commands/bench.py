@@ -85,8 +85,8 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def command(
-    context: click.Context, what: tuple[str, ...], device: str, file: Path | None, bundle: Literal["portable"] | None, wait: bool,
-    launches: int, threads: int,
+    context: click.Context, what: tuple[str, ...], device: str, file: Path | None,
+    bundle: Literal["portable"] | None, wait: bool, launches: int, threads: int,
     affinity: tuple[int, ...] | None, warmup_count: int, warmup_ms: float, min_count: int, min_ms: float, max_seconds: float,
     max_memory_mb: int, max_temperature_c: float | None, max_load: float | None, min_battery: float | None,
     gate_timeout_s: float | None, governor: str | None, stay_awake: bool, fixed_performance: bool, quick: bool,
