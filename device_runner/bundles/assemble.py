@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from device_runner.bundles import archives, c_library, fetch, given, sources
+from device_runner.bundles import archives, c_library, fetch, given, prebuilt, sources
 from device_runner.bundles.located import MANIFEST, BundleFile, BundleManifest, RunnerBundle, default_root, read_bundle
 from device_runner.bundles.pins import LICENCES, Package, Pins, load_pins
 from device_runner.bundles.sources import sources_digest
@@ -40,7 +40,7 @@ def build(
     pins = load_pins(abi)
     if sanitize and pins.android:
         raise UserError("there are no sanitizers for Android; build for Linux")
-    toolchain = find_toolchain(abi)
+    toolchain = (None if sanitize else _prebuilt(abi)) or find_toolchain(abi)
     root = (out or default_root(abi)).absolute()
     packages, files = given.replaced(pins, archives_given)
     pins = pins.model_copy(update={"packages": packages})
@@ -69,6 +69,11 @@ def build(
     if finished is None:
         raise InternalError(f"{root}: the bundle that was just built is not whole")
     return finished
+
+
+def _prebuilt(abi: str) -> Toolchain | None:
+    found = prebuilt.find(abi)
+    return Toolchain(found[1].compiler, "", None, (), prebuilt=found[0]) if found is not None else None
 
 
 def _key(abi: str, toolchain: Toolchain, sanitize: bool, archives_given: Sequence[str] = ()) -> str:
@@ -100,11 +105,15 @@ def _make(
             (made / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(LICENCES / text, made / path)
             files.append(_entry(made, path, "kept with edgedeploy", package))
+    sdk.mkdir(parents=True, exist_ok=True)
     (sdk / "lib").symlink_to(made / "lib")
     versions = {package.runtime: package.is_version for package in pins.packages}
     (made / "lib" / "versions.json").write_text(json.dumps(versions, indent=2) + "\n", "utf-8")
-    say(f"compiling for {pins.abi} with {toolchain.description}")
-    _compile(toolchain, sdk, sanitize, made, work / "build", say)
+    if toolchain.prebuilt is not None:
+        prebuilt.put(toolchain.prebuilt, made)
+    else:
+        say(f"compiling for {pins.abi} with {toolchain.description}")
+        _compile(toolchain, sdk, sanitize, made, work / "build", say)
     ours = ("bin/edgebench", "lib/libedgebench_executorch.so", "lib/versions.json")
     for path in (*ours, *(("lib/libfbjni.so",) if pins.android else ())):
         files.append(_entry(made, path, _BUILT, None))

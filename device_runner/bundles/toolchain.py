@@ -37,6 +37,8 @@ class Toolchain:
     zig: Package | None = None
     #: of a Linux: the program itself
     compiler: str = ""
+    #: where the programs are that a wheel brought: nothing is compiled then
+    prebuilt: Path | None = None
 
     def all_settings(self, say: Callable[[str], None]) -> list[str]:
         """`settings`, with those of the fetched compiler. Raises TransientError when it cannot be downloaded."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from device_runner import bundles
-from device_runner.bundles import given
+from device_runner.bundles import given, prebuilt
 from device_runner.bundles.pins import load_pins
 from edgedeploy.errors import UserError
 from tests.device_runner.native.support import Edgebench, expected, image_plan, output
@@ -31,7 +31,12 @@ def command(*arguments: str, cache: Path, code: int = 0) -> subprocess.Completed
     return done
 
 
-def test_a_runner_with_the_makers_library(runner_bundle: bundles.RunnerBundle, models: Path, tmp_path: Path) -> None:
+def test_a_runner_with_the_makers_library(
+    runner_bundle: bundles.RunnerBundle, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the program is the same one: compiled once for all tests
+    prebuilt.keep(runner_bundle, tmp_path / "prebuilt")
+    monkeypatch.setattr(prebuilt, "ROOT", tmp_path / "prebuilt")
     archive = tmp_path / "onnxruntime-linux.tgz"
     with tarfile.open(archive, "w:gz") as made:
         made.add(runner_bundle.root / LIBRARY, "onnxruntime-linux/lib/libonnxruntime.so.9.9.9")
