@@ -1,0 +1,58 @@
+"""The runner for Android, with Android builds of the runtimes, on a phone with the real adbd and a stand-in for its C library.
+
+x86_64, at this machine's own speed: what is not shown is a phone's CPU, its linker, and what its kernel forbids.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from device_runner import bundles, inventory
+from device_runner.benching import bench
+from device_runner.results.store import Store
+from device_runner.session import open_session
+from edgedeploy.progress import StatusLine
+from tests.bench_hosts import bionic
+from tests.bench_hosts.adbd import AdbServer, Phone
+from tests.device_runner.conftest import BRIEF
+from tests.device_runner.native.conftest import CACHE
+
+
+@pytest.fixture(scope="module")
+def phone(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phone]:
+    built = bundles.build("android-x86_64", CACHE / "runner" / "android-x86_64").root
+    there = cache / "runner" / built.name
+    if not there.exists():
+        there.symlink_to(built)
+    device = Phone(tmp_path_factory.mktemp("bionic") / "root")
+    bionic.build_root(device.root, "x86_64")
+    try:
+        device.boot()
+        yield device
+    finally:
+        device.power_off()
+
+
+@pytest.fixture
+def name(phone: Phone, server: AdbServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
+    return f"adb:{phone.serial}"
+
+
+def test_the_phone_gets_the_runner_for_android(name: str) -> None:
+    with open_session(inventory.resolve(name)) as session:
+        assert session.facts["abi"] == "android-x86_64"
+        assert session.hello["missing"] == {}
+
+
+def test_every_runtime_and_a_bundle_whose_outputs_are_the_hosts(name: str, store: Store, fast: Path, models: Path) -> None:
+    bare = [models / f"image.{suffix}" for suffix in ("onnx", "tflite", "pte")]
+    done = bench([fast, *bare], name, BRIEF, store, 0, {}, StatusLine(io.StringIO()), lambda identifier: None)
+    assert [record.valid for record in done.records] == [True] * 4, [record.invalid_because for record in done.records]
+    assert [launch.conforms for launch in done.records[0].launches] == [True] * 3
+    versions = {record.artifact.runtime: record.launches[0].runtime_version for record in done.records}
+    assert versions == {"onnx": "1.28.2", "tflite": "2.14.0", "executorch": "react-native-executorch 0.9.3"}
