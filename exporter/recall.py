@@ -22,10 +22,10 @@ from edgedeploy.errors import UserError
 from exporter import ingredients
 from exporter.fetch import cache_root
 from exporter.options import Options
-from exporter.outcome import Outcome
+from exporter.outcome import Outcome, Refused
 from exporter.runtimes.base import Runtime
 
-VERSION = 2
+VERSION = 3
 
 
 def key(
@@ -81,13 +81,17 @@ def _note(name: str) -> Path:
 
 
 def remember(name: str, outcomes: Sequence[Outcome]) -> None:
-    """Note what the question led to, unless something of it failed. A cache that cannot be written to is passed over."""
-    if any(outcome.error is not None for outcome in outcomes):
+    """Note what the question led to, unless something of it failed that need not have.
+
+    A cache that cannot be written to is passed over.
+    """
+    if any(outcome.error is not None and not isinstance(outcome.error, Refused) for outcome in outcomes):
         return
     rows = [
         {
             "subject": outcome.subject, "operator": outcome.operator, "runtime": outcome.runtime, "backend": outcome.backend,
             "path": str(outcome.path), "digest": outcome.digest,
+            "refused": None if outcome.error is None else str(outcome.error),
         }
         for outcome in outcomes
     ]  # fmt: skip
@@ -100,17 +104,20 @@ def remember(name: str, outcomes: Sequence[Outcome]) -> None:
 
 
 def recall(name: str) -> list[Outcome] | None:
-    """The answer, all of it kept; None where there is no note, or a bundle is gone, damaged or another one."""
+    """The answer, all of it kept or refused as before; None where there is none, or a bundle is gone, damaged or another."""
     try:
         rows: list[dict[str, Any]] = json.loads(_note(name).read_text("utf-8"))
         outcomes = []
         for row in rows:
             path = Path(row["path"])
+            names = (row["subject"], row["operator"], row["runtime"], row["backend"])
+            if row["refused"] is not None:
+                outcomes.append(Outcome(*names, path, "failed", error=Refused(row["refused"])))
+                continue
             there = bundle.read(path)
             if there.digest != row["digest"]:
                 return None
             bundle.check_files(there)
-            names = (row["subject"], row["operator"], row["runtime"], row["backend"])
             outcomes.append(Outcome(*names, path, "kept", there.digest))
     except (OSError, ValueError, LookupError, TypeError, UserError):
         return None

@@ -80,6 +80,29 @@ def test_side_by_side_and_again(folder: Path, tmp_path: Path) -> None:
     assert {row["state"] for row in json.loads(mended.stdout)["bundles"]} == {"written"}
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_cannot_be_is_said_again_without_loading_anything(folder: Path, tmp_path: Path, jobs: str) -> None:
+    asked = ("--op", "pruned", "--out", str(tmp_path / "out"))
+    first = run(folder, *asked, "-j", jobs, cache=tmp_path)
+    again = run(folder, *asked, cache=tmp_path)
+    assert first.returncode == again.returncode == 2
+    before, after = (
+        {row["runtime"]: row for row in json.loads(each.stdout)["bundles"] if row["error"]} for each in (first, again)
+    )
+    assert before == after
+    assert {row["error_kind"] for row in after.values()} == {"refused"}
+    assert again.stderr.count("pruned on onnx cannot be: ") == 1
+    assert "torch: False" in again.stderr
+
+
+def test_what_failed_otherwise_is_tried_again(folder: Path, tmp_path: Path) -> None:
+    asked = ("--runtime", "onnx", "--max-drop", "-100", "--out", str(tmp_path / "out"))
+    for _ in range(2):
+        ended = run(folder, *asked, cache=tmp_path)
+        assert ended.returncode == 1
+        assert "torch: True" in ended.stderr
+
+
 def test_ctrl_c_stops_the_children(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgedeploy", "export", *ARGUMENTS, "-j", "2", "--out", str(tmp_path / "out")]
     environment = {**os.environ, "EDGEDEPLOY_CACHE": str(tmp_path / "cache")}
