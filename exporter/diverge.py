@@ -12,9 +12,9 @@ import numpy as np
 from edgedeploy.errors import UserError
 from edgedeploy.signature import Signature
 from exporter.partition import graph as graphs
-from exporter.partition.graph import Graph, Position
+from exporter.partition.graph import Piece, Position
 from exporter.runtimes.base import Lowered, PortedModel, Runtime, Work
-from exporter.runtimes.lowering import torch_example
+from exporter.runtimes.lowering import first_line, torch_example
 from exporter.subjects.base import Split
 
 #: relative difference (L2, of the worst tensor) that counts as another result
@@ -30,24 +30,22 @@ def first_divergence(
 ) -> str:
     """In words, the first place of the whole float model after which what `lower` makes of it gives something else.
 
-    The model is cut at a place, what is before it is lowered by itself and run beside torch; bisection over all valid
+    The model is cut at a place, what is before it is lowered by itself and run beside it; bisection over all valid
     cuts, so a difference is taken to last once it is there. Never raises for a model that cannot be cut: it says so.
     """
-    if work.given is not None:
-        return f"where they part is not known (a {work.given.form} file has no twin in torch)"
     try:
-        graph = graphs.trace(work.model, work.signature, torch_example(work))
-    except UserError as error:
-        return f"where they part is not known ({error})"
-    places = graphs.positions(graph)
+        places, cut = _places(work)
+    except Exception as error:  # whatever is in the way of looking must not hide that parity is lost
+        return f"where they part is not known ({first_line(error)})"
     low, high = 0, len(places)  # the first place that differs is in low..high; high itself: none of them does
     worst: dict[int, float] = {}
     while low < high:
         middle = (low + high) // 2
         try:
-            worst[middle] = _difference(runtime, work, graph, places[middle], examples, lower)
-        except UserError as error:
-            return f"where they part is not known: the model cut after {places[middle].after} cannot be lowered ({error})"
+            worst[middle] = _difference(runtime, work, cut(places[middle]), examples, lower)
+        except Exception as error:
+            after = places[middle].after
+            return f"where they part is not known: the model cut after {after} cannot be lowered ({first_line(error)})"
         if worst[middle] > limit:
             high = middle
         else:
@@ -61,13 +59,24 @@ def first_divergence(
     return f"they part at {place.after}{module} (relative difference {worst[low]:.2g}){before}"
 
 
-def _difference(
-    runtime: Runtime, work: Work, graph: Graph, place: Position, examples: Split, lower: Callable[[Work, Path], Lowered]
-) -> float:
-    """The largest relative L2 difference of a crossing tensor between the runtime and torch, over the examples."""
+def _places(work: Work) -> tuple[list[Position], Callable[[Position], Piece]]:
+    """Every valid cut of the model, and how what is before one is had. Raises UserError where it cannot be taken apart."""
+    given = work.given
+    if given is None:
+        graph = graphs.trace(work.model, work.signature, torch_example(work))
+        return graphs.positions(graph), lambda place: graphs.cut(graph, place)[0]
+    if given.form != ".onnx":
+        raise UserError(f"nothing here takes a {given.form} file apart")
+    from exporter.given import onnx_cut, onnx_graph
+
+    file = onnx_cut.whole(given, work.signature)
+    return onnx_graph.positions(file), lambda place: onnx_cut.cut(given, file, place)[0]
+
+
+def _difference(runtime: Runtime, work: Work, piece: Piece, examples: Split, lower: Callable[[Work, Path], Lowered]) -> float:
+    """The largest relative L2 difference of a crossing tensor between what `lower` makes and the piece, over the examples."""
     import torch
 
-    piece, _ = graphs.cut(graph, place)
     signature = Signature(task="other", inputs=piece.inputs, outputs=piece.outputs, metric="none")
     worst = 0.0
     with tempfile.TemporaryDirectory(prefix="edgedeploy-diverge-") as scratch:

@@ -16,7 +16,7 @@ from exporter.assemble import assemble
 from exporter.made import Reference
 from exporter.operators.base import Draft, Operator
 from exporter.options import Options
-from exporter.outcome import Outcome
+from exporter.outcome import Outcome, Refused
 from exporter.prepare import FloatModel, Prepared, prepare, request_digest
 from exporter.runtimes.base import Runtime
 from exporter.subjects.base import Progress, Subject
@@ -59,7 +59,7 @@ def export(
     parsed = [operator_registry.parse(name) for name in dict.fromkeys(("identity", *asked))]
     outcomes: list[Outcome] = []
     refused = {
-        (subject.name, runtime.name, draft.asked): UserError(why)
+        (subject.name, runtime.name, draft.asked): Refused(why)
         for subject in subjects
         for runtime in _taken(subject, runtimes, own_runtime)
         for draft, operators in parsed
@@ -88,7 +88,7 @@ def export(
             names = [draft.asked for draft, _ in parsed if "distilled" not in draft.transforms]
             say(f"{subject.name}: {', '.join(names)} on {runtime.name} cannot be: {lacks}")
             for name in names:
-                refused.setdefault((subject.name, runtime.name, name), UserError(lacks))
+                refused.setdefault((subject.name, runtime.name, name), Refused(lacks))
         for runtime in _taken(subject, runtimes, own_runtime):
             reference: Reference | None = None
             for draft, operators in parsed:
@@ -149,7 +149,7 @@ def _one(
     made = prepared.float_model(operators)
     lacks = made.lacks(runtime.name)
     if lacks is not None:
-        raise UserError(lacks)
+        raise Refused(lacks)
     request = _request(prepared, made, draft, runtime, options, reference)
     bundle.refuse_file(path)
     if path.exists() and not force:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedeploy.errors import EdgedeployError
+from edgedeploy.errors import EdgedeployError, UserError
+
+
+class Refused(UserError):
+    """It cannot be, which follows from the question alone: the same question has the same answer the next time."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from edgedeploy.errors import ClaimError, EdgedeployError, InternalError, TransientError, UserError
 from edgedeploy.interrupt import held
-from exporter.outcome import Outcome
+from exporter.outcome import Outcome, Refused
 
 #: what one export is taken to need at its highest: torch, a converter, and a model of some hundred megabytes
 JOB_GB = 4.0
@@ -26,7 +26,7 @@ POLL_SEC = 0.2
 #: a child that was told to stop has this long
 STOP_SEC = 20.0
 _KINDS: dict[str, type[EdgedeployError]] = {
-    "user": UserError, "claim": ClaimError, "transient": TransientError, "internal": InternalError,
+    "refused": Refused, "user": UserError, "claim": ClaimError, "transient": TransientError, "internal": InternalError,
 }  # fmt: skip
 
 

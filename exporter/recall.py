@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,14 +19,13 @@ from typing import Any
 
 from edgedeploy import bundle
 from edgedeploy.errors import UserError
+from exporter import ingredients
 from exporter.fetch import cache_root
-from exporter.given import COMPANIONS, TENSORFLOW_FORMS, form_of, runtime_of
 from exporter.options import Options
-from exporter.outcome import Outcome
+from exporter.outcome import Outcome, Refused
 from exporter.runtimes.base import Runtime
-from exporter.subjects import is_zoo
 
-VERSION = 1
+VERSION = 3
 
 
 def key(
@@ -34,42 +34,35 @@ def key(
 ) -> str | None:  # fmt: skip
     """What the note of this question is called: sha256 of all that its answer depends on.
 
-    subjects: as typed. files: what else is read, by role; their contents count. None where not all of it is known: a subject
-    from Python code may read whatever it likes, and what a hub or a folder holds under a name may change.
+    subjects: as typed. files: what else is read, by role, a folder with all that is in it; contents count. None where not
+    all of it is known: see `ingredients`.
     """
-    data = files.get("data")
-    if any(_may_change(name, weights, student) for name in subjects) or (data is not None and data.is_dir()):
-        return None
-    programs = {name: Path(name) for name in subjects if name.endswith(".pt2") or runtime_of(name) is not None}
-    # weights that may lie beside an .onnx
-    programs |= {name + end: Path(name + end) for name in programs for end in COMPANIONS if Path(name + end).is_file()}
-    packages = sorted({package for runtime in runtimes for package in runtime.packages})
     try:
+        found = [ingredients.of(name, weights, student) for name in subjects]
+        made_of = [each for each in found if each is not None]
+        if len(made_of) < len(found):
+            return None
+        data = [each for path in files.values() if path is not None for each in ingredients.inside(path)]
+        own = [path for each in made_of for path in each.files]
+        packages = {package for runtime in runtimes for package in runtime.packages}
+        packages.update(package for each in made_of for package in each.packages)
         content = {
             "version": VERSION,
             "subjects": list(subjects),
-            "files": {name: bundle.file_sha256(path) for name, path in {**files, **programs}.items() if path is not None},
+            "files": [[str(path), bundle.file_sha256(path)] for path in (*data, *own)],
             "weights": weights,
             "student": student,
             "operators": list(operators),
             "runtimes": [[runtime.name, runtime.backend] for runtime in runtimes],
             "out": str(out.resolve()),
             "options": asdict(options),
-            "packages": [[package, importlib.metadata.version(package)] for package in packages],
+            "packages": [[package, importlib.metadata.version(package)] for package in sorted(packages)],
+            "others": [each.others for each in made_of],
             "code": _code_digest(),
         }
-    except (OSError, importlib.metadata.PackageNotFoundError):
+    except (OSError, UserError, subprocess.SubprocessError, importlib.metadata.PackageNotFoundError):
         return None
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _may_change(subject: str, weights: str | None, student: str | None) -> bool:
-    """Whether what the subject is made of is not all in its name and in the files that are looked at."""
-    if not is_zoo(subject):
-        # what TensorFlow makes of a model depends on a version that may be another Python's
-        return ".py:" in subject or form_of(subject) in TENSORFLOW_FORMS
-    # random weights of a model whose shape is in the zoo's code are the same each time; a hub and a folder hold what they like
-    return weights != "random" or any("@" in name or name.startswith("hf:") for name in (subject, student or ""))
 
 
 def _code_digest() -> str:
@@ -88,13 +81,17 @@ def _note(name: str) -> Path:
 
 
 def remember(name: str, outcomes: Sequence[Outcome]) -> None:
-    """Note what the question led to, unless something of it failed. A cache that cannot be written to is passed over."""
-    if any(outcome.error is not None for outcome in outcomes):
+    """Note what the question led to, unless something of it failed that need not have.
+
+    A cache that cannot be written to is passed over.
+    """
+    if any(outcome.error is not None and not isinstance(outcome.error, Refused) for outcome in outcomes):
         return
     rows = [
         {
             "subject": outcome.subject, "operator": outcome.operator, "runtime": outcome.runtime, "backend": outcome.backend,
             "path": str(outcome.path), "digest": outcome.digest,
+            "refused": None if outcome.error is None else str(outcome.error),
         }
         for outcome in outcomes
     ]  # fmt: skip
@@ -107,17 +104,20 @@ def remember(name: str, outcomes: Sequence[Outcome]) -> None:
 
 
 def recall(name: str) -> list[Outcome] | None:
-    """The answer, all of it kept; None where there is no note, or a bundle is gone, damaged or another one."""
+    """The answer, all of it kept or refused as before; None where there is none, or a bundle is gone, damaged or another."""
     try:
         rows: list[dict[str, Any]] = json.loads(_note(name).read_text("utf-8"))
         outcomes = []
         for row in rows:
             path = Path(row["path"])
+            names = (row["subject"], row["operator"], row["runtime"], row["backend"])
+            if row["refused"] is not None:
+                outcomes.append(Outcome(*names, path, "failed", error=Refused(row["refused"])))
+                continue
             there = bundle.read(path)
             if there.digest != row["digest"]:
                 return None
             bundle.check_files(there)
-            names = (row["subject"], row["operator"], row["runtime"], row["backend"])
             outcomes.append(Outcome(*names, path, "kept", there.digest))
     except (OSError, ValueError, LookupError, TypeError, UserError):
         return None

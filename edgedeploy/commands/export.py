@@ -123,6 +123,9 @@ def command(
     note = recall.key(names, {"data": data}, asked, chosen_runtimes, out, options, weights=weights, student=student)
     # all processes must come to the trainings, so none is let off by a note that another did not see
     outcomes = None if note is None or retrain or force or together.count > 1 else recall.recall(note)
+    for known in outcomes or ():
+        if known.error is not None:
+            reporter.say(f"{known.subject}: {known.operator} on {known.runtime} cannot be: {known.error}")
     if outcomes is None:
         with stopping_raises():
             if jobs > 1 and len(names) * len(chosen_runtimes) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -41,21 +42,24 @@ _PRODUCTS: dict[str, tuple[int, int, Literal["fp32", "int8"]]] = {
 }
 #: `accuracy_level` of MatMulNBits at which its kernel quantises the activations, block by block, and multiplies integers
 _NBITS_INT8 = 4
+#: as heavy as a convolution: a product, whose columns are then added up; in float whatever is around it
+_TRANSPOSED = "ConvTranspose"
 #: heavy too, but without a count: said to be unknown rather than left out
-_UNKNOWN = ("ConvTranspose", "Attention", "QAttention", "MultiHeadAttention", "Einsum", "LSTM", "GRU", "RNN")
+_UNKNOWN = ("Attention", "QAttention", "MultiHeadAttention", "Einsum", "LSTM", "GRU", "RNN")
 
 
 def of(optimised: Path, scratch: Path) -> Coverage:
     """The coverage of a model from its optimised form."""
     import onnx
 
-    heavy = heavy_operators(onnx.load(str(optimised)), scratch)
-    return counting.coverage(METHOD, [op for _, op in heavy], partitions=1)
+    heavy = [op for _, op in heavy_operators(onnx.load(str(optimised)), scratch)]
+    unknown = Counter(op.kind for op in heavy if op.compute == "unknown")
+    return counting.coverage(METHOD, heavy, partitions=1, off_backend=unknown)
 
 
 def heavy_operators(model: Any, scratch: Path) -> list[tuple[int, HeavyOp]]:
     """The heavy operators of the main graph, each with its place among the nodes. Runs it, with outputs added."""
-    heavy_nodes = [node for node in model.graph.node if node.op_type in (*_CONVOLUTIONS, *_PRODUCTS)]
+    heavy_nodes = [node for node in model.graph.node if node.op_type in (*_CONVOLUTIONS, *_PRODUCTS, _TRANSPOSED)]
     shapes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
     # by running it: the optimiser leaves its new tensors without a shape
     found = run_on_zeros(model, [name for node in heavy_nodes for name in (*node.input, *node.output)], scratch)
@@ -67,6 +71,8 @@ def heavy_operators(model: Any, scratch: Path) -> list[tuple[int, HeavyOp]]:
             heavy.append((index, _convolution(node, name, shapes)))
         elif node.op_type in _PRODUCTS:
             heavy.append((index, _product(node, name, shapes)))
+        elif node.op_type == _TRANSPOSED:
+            heavy.append((index, _transposed(node, name, shapes)))
         elif node.op_type in _UNKNOWN:
             unknown = HeavyOp(name=name[:300], kind=node.op_type, macs=0, compute="unknown", fast=False)
             heavy.append((index, unknown))
@@ -109,6 +115,12 @@ def _convolution(node: Any, name: str, shapes: Mapping[str, list[int]]) -> Heavy
     macs = counting.convolution(shapes[node.output[0]], math.prod(filters[1:]))
     kind = "depthwise convolution" if depthwise else "convolution"
     return HeavyOp(name=name[:300], kind=kind, macs=macs, compute=compute, fast=True)
+
+
+def _transposed(node: Any, name: str, shapes: Mapping[str, list[int]]) -> HeavyOp:
+    # weight [in, out / groups, ...]: every input element is multiplied with all of one filter
+    macs = counting.convolution(shapes[node.input[0]], math.prod(shapes[node.input[1]][1:]))
+    return HeavyOp(name=name[:300], kind="transposed convolution", macs=macs, compute="fp32", fast=True)
 
 
 def _product(node: Any, name: str, shapes: Mapping[str, list[int]]) -> HeavyOp:

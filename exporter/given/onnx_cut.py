@@ -28,15 +28,21 @@ def divide_file(
     say: Callable[[str], None] = lambda text: None,
 ) -> Division:  # fmt: skip
     """As `partition.division.divide`, of a file. Raises UserError where it cannot be cut, or not there."""
+    graph = whole(file, signature)
+    candidates = onnx_graph.positions(graph)
+    measured = _nodes_ms(graph)
+    position = decide(graph, candidates, measured, request, lambda name: _named(graph, candidates, name), quantised=quantised)
+    pieces = cut(file, graph, position)
+    return described(graph, pieces, position, measured, request, len(candidates), quantised=quantised, say=say)
+
+
+def whole(file: GivenFile, signature: Signature) -> OnnxGraph:
+    """The file's graph. Raises UserError where it cannot be cut anywhere."""
     graph = onnx_graph.read(file, signature)
     inner = next((node for node in graph.model.graph.node if any(each.g.node or each.graphs for each in node.attribute)), None)
     if inner is not None:
         raise UserError(f"this file cannot be partitioned: its {inner.op_type} has a graph inside, which cannot be taken apart")
-    candidates = onnx_graph.positions(graph)
-    measured = _nodes_ms(graph)
-    position = decide(graph, candidates, measured, request, lambda name: _named(graph, candidates, name), quantised=quantised)
-    pieces = _cut(file, graph, position)
-    return described(graph, pieces, position, measured, request, len(candidates), quantised=quantised, say=say)
+    return graph
 
 
 def _named(graph: OnnxGraph, candidates: Sequence[Position], name: str) -> Position:
@@ -90,7 +96,7 @@ def _inputs(graph: OnnxGraph) -> dict[str, TensorSpec]:
     return {info.name: graph.tensors[info.name] for info in graph.model.graph.input}
 
 
-def _cut(file: GivenFile, graph: OnnxGraph, position: Position) -> tuple[Piece, Piece]:
+def cut(file: GivenFile, graph: OnnxGraph, position: Position) -> tuple[Piece, Piece]:
     """The two stages, each a file of its own beside the whole one's copy."""
     import onnx
 

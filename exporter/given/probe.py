@@ -48,12 +48,7 @@ def probe(path: Path, given: Path | None = None) -> GivenFile:
         )
     except subprocess.TimeoutExpired:
         raise UserError(f"{called} was not loaded and run once in {WALL_SEC} s; it cannot be used.") from None
-    try:
-        told: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    except (ValueError, IndexError):
-        raise UserError(f"{called} cannot be used: {death(ended, 'its runtime')}") from None
-    if "refused" in told:
-        raise UserError(f"{called} cannot be used: {told['refused']}")
+    told = told_by(ended, f"{called} cannot be used", "its runtime")
     return GivenFile(
         path=copy, form=form, runtime=RUNTIMES[form],
         inputs=specs(told["inputs"], str(called)), outputs=specs(told["outputs"], str(called)),
@@ -80,7 +75,21 @@ def _memory(size: int) -> int:
     return max(LEAST_BYTES, PER_BYTE * size)
 
 
-def death(ended: subprocess.CompletedProcess[bytes], what: str) -> str:
+def told_by(ended: subprocess.CompletedProcess[bytes], cannot: str, what: str) -> dict[str, Any]:
+    """The line of JSON that a process with limits ended with. Raises UserError, which begins with `cannot`, where it says
+    refused, or where the process told nothing; `what` ran in it."""
+    try:
+        told = json.loads(ended.stdout.splitlines()[-1])
+        refused = told.get("refused")
+    except (ValueError, IndexError, AttributeError):
+        refused = _death(ended, what)
+    if refused is not None:
+        raise UserError(f"{cannot}: {refused}")
+    made: dict[str, Any] = told
+    return made
+
+
+def _death(ended: subprocess.CompletedProcess[bytes], what: str) -> str:
     """How a process ended that told nothing, in words."""
     lines = [line.strip() for line in ended.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     said = f" ({lines[-1][:300]})" if lines else ""

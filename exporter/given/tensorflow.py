@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from edgedeploy.errors import UserError
 from exporter.fetch import sha256_of
 from exporter.given import TENSORFLOW_FORMS, form_of
 from exporter.given.file import GivenFile
-from exporter.given.probe import death, probe
+from exporter.given.probe import probe, told_by
 from exporter.runtimes.lowering import Feeds
 
 VARIABLE = "EDGEDEPLOY_TENSORFLOW"
@@ -46,7 +45,7 @@ def convert(path: Path) -> tuple[GivenFile, str]:
 
     Raises UserError where TensorFlow is not there, and where it or the checks before it refuse the model.
     """
-    python = _python(path)
+    python = python_for(path)
     digest = _digest(path)
     folder = tempfile.TemporaryDirectory(prefix="edgedeploy-tensorflow-")
     told = _run(python, path, "convert", str(path.resolve()), folder.name)
@@ -76,11 +75,11 @@ def quantise(given: GivenFile, examples: Iterable[Feeds], destination: Path) -> 
     with tempfile.TemporaryDirectory(prefix="edgedeploy-tensorflow-") as scratch:
         arrays, made = Path(scratch) / "examples.npz", Path(scratch) / "int8.tflite"
         np.savez(arrays, allow_pickle=False, **{name: np.concatenate(parts) for name, parts in columns.items()})
-        _run(_python(given.path), given.fixed, "quantise", str(given.fixed), str(arrays), str(made))
+        _run(python_for(given.path), given.fixed, "quantise", str(given.fixed), str(arrays), str(made))
         destination.write_bytes(made.read_bytes())
 
 
-def _python(path: Path) -> str:
+def python_for(path: Path) -> str:
     """The Python that has TensorFlow."""
     named = os.environ.get(VARIABLE)
     if named:
@@ -103,13 +102,7 @@ def _run(python: str, path: Path, *arguments: str) -> dict[str, Any]:
         raise UserError(f"TensorFlow did not finish with {path} in {WALL_SEC} s") from None
     except OSError as error:
         raise UserError(f"{python} cannot be run: {error.strerror}; set {VARIABLE} to a Python with TensorFlow") from None
-    try:
-        told: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-    except (ValueError, IndexError):
-        raise UserError(f"{path} cannot be converted: {death(ended, 'TensorFlow')}") from None
-    if "refused" in told:
-        raise UserError(f"{path} cannot be converted: {told['refused']}")
-    return told
+    return told_by(ended, f"{path} cannot be converted", "TensorFlow")
 
 
 def _digest(path: Path) -> str:

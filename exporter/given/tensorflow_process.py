@@ -30,6 +30,13 @@ OUTWARD = {
     "DataServiceDataset", "DebugIdentity", "DebugIdentityV2", "SaveDataset", "SaveDatasetV2", "LoadDataset", "RpcCall",
     "RpcClient", "RpcServer",
 }  # fmt: skip
+#: operators with a state or an effect that a model to be converted may have; whatever else has one is refused
+STATEFUL = {
+    "VarHandleOp", "ReadVariableOp", "AssignVariableOp", "VarIsInitializedOp", "DisableCopyOnRead", "ResourceGather",
+    "VariableV2", "Variable", "Assign", "AssignAddVariableOp", "RestoreV2", "PlaceholderV2", "StatefulPartitionedCall",
+    "While", "If", "Case", "Assert", "HashTableV2", "LookupTableFindV2", "LookupTableImportV2", "LookupTableSizeV2",
+    "MutableHashTableV2", "RandomUniform", "RandomStandardNormal", "TruncatedNormal", "StatelessRandomGetKeyCounter",
+}  # fmt: skip
 #: made-up inputs on which the conversion is compared with the model
 CASES = 4
 #: |difference| allowed, relative to the largest output
@@ -117,16 +124,7 @@ def refuse_code(source: Path) -> None:
             continue
         left += item.values()
         name, module = item.get("class_name"), item.get("module")
-        if name in (
-            "Lambda",
-            "__lambda__",
-            "function",
-            "__tensor__",
-            "TorchModuleWrapper",
-            "TFSMLayer",
-            "JaxLayer",
-            "FlaxLayer",
-        ):
+        if name in CODE:
             raise Refused(f"it has a {name} in it, which is code or leads to some; only layers of Keras itself are taken")
         if name is not None and module is not None and str(module).split(".")[0] != "keras":
             raise Refused(f"its {str(name)[:80]} is of {str(module)[:80]}; only layers of Keras itself are taken")
@@ -167,9 +165,62 @@ def refuse_outward(source: Path) -> None:
         raise Refused("its saved_model.pb is damaged, or too large") from None
     for meta in saved.meta_graphs:
         nodes = [*meta.graph_def.node, *(node for each in meta.graph_def.library.function for node in each.node_def)]
-        outward = sorted({node.op for node in nodes} & OUTWARD)
+        outward = {node.op for node in nodes} & OUTWARD
+        outward |= {node.op for node in _run(meta) if node.op not in STATEFUL and _has_effect(node.op)}
         if outward:
-            raise Refused(f"it has the operators {', '.join(outward)}, which reach out of the model")
+            raise Refused(f"it has the operators {', '.join(sorted(outward))}, which reach out of the model")
+
+
+def _has_effect(op: str) -> bool:
+    """Whether TensorFlow says of the operator that it has a state or an effect; True for one that it does not know."""
+    from tensorflow.python.framework import op_def_registry
+
+    known = op_def_registry.get(op)
+    return known is None or bool(known.is_stateful)
+
+
+def _run(meta: Any) -> list[Any]:
+    """All nodes but those that nothing leads to except saving the model again, which writes files and is never asked for."""
+    nodes = {node.name: node for node in meta.graph_def.node}
+    functions = {each.signature.name: each for each in meta.graph_def.library.function}
+    outputs = [output for signature in meta.signature_def.values() for output in signature.outputs.values()]
+    doubled = len(nodes) + len(functions) < len(meta.graph_def.node) + len(meta.graph_def.library.function)
+    if doubled or any(output.WhichOneof("encoding") != "name" for output in outputs):
+        raise Refused("its saved_model.pb is damaged, or it gives something other than tensors")
+    ends = [output.name for output in outputs]
+    ends += [name for each in meta.collection_def.values() for name in each.node_list.value]
+    needed = _before([*ends, meta.saver_def.restore_op_name], nodes)
+    saving = _before([meta.saver_def.save_tensor_name], nodes) - needed
+    run = [node for name, node in nodes.items() if name not in saving]
+    only_saving = _called([nodes[name] for name in saving], functions)
+    loaded = set(functions) & set(meta.object_graph_def.concrete_functions)
+    called = _called(run, functions) | loaded | (set(functions) - only_saving)
+    called |= _called([node for name in called for node in functions[name].node_def], functions)
+    return [*run, *(node for name in called for node in functions[name].node_def)]
+
+
+def _before(names: list[str], nodes: dict[str, Any]) -> set[str]:
+    """The nodes of these names (of tensors, or of nodes) and all that come before them."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop().removeprefix("^").split(":")[0]
+        if name in nodes and name not in found:
+            found.add(name)
+            waiting += nodes[name].input
+    return found
+
+
+def _called(nodes: list[Any], functions: dict[str, Any]) -> set[str]:
+    """The functions that these nodes call, and those that they call in turn."""
+    found: set[str] = set()
+    waiting = list(nodes)
+    while waiting:
+        for value in waiting.pop().attr.values():
+            for name in {value.func.name, *(each.name for each in value.list.func)} & set(functions) - found:
+                found.add(name)
+                waiting += functions[name].node_def
+    return found
 
 
 def _exported(source: Path, folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -79,6 +80,29 @@ def test_side_by_side_and_again(folder: Path, tmp_path: Path) -> None:
     assert {row["state"] for row in json.loads(mended.stdout)["bundles"]} == {"written"}
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_cannot_be_is_said_again_without_loading_anything(folder: Path, tmp_path: Path, jobs: str) -> None:
+    asked = ("--op", "pruned", "--out", str(tmp_path / "out"))
+    first = run(folder, *asked, "-j", jobs, cache=tmp_path)
+    again = run(folder, *asked, cache=tmp_path)
+    assert first.returncode == again.returncode == 2
+    before, after = (
+        {row["runtime"]: row for row in json.loads(each.stdout)["bundles"] if row["error"]} for each in (first, again)
+    )
+    assert before == after
+    assert {row["error_kind"] for row in after.values()} == {"refused"}
+    assert again.stderr.count("pruned on onnx cannot be: ") == 1
+    assert "torch: False" in again.stderr
+
+
+def test_what_failed_otherwise_is_tried_again(folder: Path, tmp_path: Path) -> None:
+    asked = ("--runtime", "onnx", "--max-drop", "-100", "--out", str(tmp_path / "out"))
+    for _ in range(2):
+        ended = run(folder, *asked, cache=tmp_path)
+        assert ended.returncode == 1
+        assert "torch: True" in ended.stderr
+
+
 def test_ctrl_c_stops_the_children(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edgedeploy", "export", *ARGUMENTS, "-j", "2", "--out", str(tmp_path / "out")]
     environment = {**os.environ, "EDGEDEPLOY_CACHE": str(tmp_path / "cache")}
@@ -106,9 +130,14 @@ def alive(pid: int) -> bool:
         return False
 
 
-def key(folder: Path, subject: str = PROGRAM, **changed: object) -> str | None:
+def key(
+    folder: Path, subject: str = PROGRAM, *, data: str = "data.npz", weights: str | None = None, student: str | None = None,
+    **changed: object,
+) -> str | None:  # fmt: skip
     options = Options(isa.host_target(), **changed)  # type: ignore[arg-type]
-    return recall.key([subject], {"data": folder / "data.npz"}, ["sptq"], [runtimes.get("onnx")], folder / "out", options)
+    files = {"data": folder / data}
+    onnx = [runtimes.get("onnx")]
+    return recall.key([subject], files, ["sptq"], onnx, folder / "out", options, weights=weights, student=student)
 
 
 def test_a_question_is_the_same_only_when_everything_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,3 +152,61 @@ def test_a_question_is_the_same_only_when_everything_is(folder: Path, monkeypatc
     # Python code may read anything
     assert key(folder, "mine.py:subject") is None
     assert key(folder, "gone.pt2") is None
+
+
+def test_files_and_folders_of_a_zoos_model_are_known_by_what_they_hold(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data.npz").write_bytes((folder / "data.npz").read_bytes())
+    for name in ("weights.safetensors", "bert/config.json", "bert/model.safetensors", "pictures/calibration/cat/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"{}")
+
+    def asked() -> dict[str, str | None]:
+        return {
+            "file": key(tmp_path, "timm:resnet18:64@weights.safetensors"),
+            "option": key(tmp_path, "timm:resnet18:64", weights="weights.safetensors"),
+            "student": key(tmp_path, "timm:resnet18:64@weights.safetensors", student="timm:resnet10t@weights.safetensors"),
+            "folder": key(tmp_path, "hf:./bert"),
+            "pictures": key(tmp_path, "timm:resnet18", data="pictures", weights="random"),
+        }
+
+    def after(file: str) -> set[str]:
+        """What is asked anew once the file has changed."""
+        before = asked()
+        with (tmp_path / file).open("ab") as changed:
+            changed.write(b" ")
+        return {name for name, note in asked().items() if note != before[name]}
+
+    assert asked() == asked()
+    assert None not in asked().values()
+    assert after("weights.safetensors") == {"file", "option", "student"}
+    assert after("bert/model.safetensors") == after("bert/config.json") == {"folder"}
+    assert after("pictures/calibration/cat/1.png") == {"pictures"}
+    # another file that looks the same to the model's reader is another question too
+    (tmp_path / "pictures/calibration/cat/2.png").write_bytes(b"{}")
+    assert after("data.npz") == {"file", "option", "student", "folder"}
+
+
+@pytest.mark.parametrize("subject", ["timm:resnet18", "hf:bert-base-uncased", "bert-base", "timm:resnet18@gone.safetensors"])
+def test_what_a_hub_holds_may_change(folder: Path, subject: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert key(folder, subject) is None
+    if "@" not in subject:
+        assert key(folder, subject, weights="random") is not None
+
+
+def test_another_version_of_the_zoo_is_another_question(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    before = key(folder, "timm:resnet18", weights="random")
+    real = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "99" if name == "timm" else real(name))
+    assert key(folder, "timm:resnet18", weights="random") not in (None, before)
+
+
+def test_a_pipe_is_not_read_for_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo(tmp_path / "pipe.onnx")
+    assert key(tmp_path, "pipe.onnx", data="pipe.onnx") is None
+    assert key(tmp_path, "fashion-lite0", data="pipe.onnx") is None

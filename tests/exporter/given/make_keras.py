@@ -10,6 +10,7 @@ import h5py
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 
 def trained(data: dict[str, np.ndarray]) -> keras.Model:
@@ -67,6 +68,49 @@ class Reads(tf.Module):
         return x + tf.cast(tf.strings.length(tf.io.read_file("/etc/hostname")), tf.float32)
 
 
+class Writes(tf.Module):
+    """An operator that writes a file, where saving has it too; `effective` makes it run, as a text editor could."""
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 4], tf.float32, name="x")])
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        tf.raw_ops.SaveV2(prefix="written", tensor_names=["a"], shape_and_slices=[""], tensors=[x])
+        return x + 1.0
+
+
+class Logs(tf.Module):
+    """A resource whose making writes a file, as soon as the model is loaded."""
+
+    def __init__(self) -> None:
+        self.log = Log()
+
+    @tf.function(input_signature=[tf.TensorSpec([1, 4], tf.float32, name="x")])
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return x + 1.0
+
+
+class Log(tf.saved_model.experimental.TrackableResource):
+    def _create_resource(self) -> tf.Tensor:
+        return tf.raw_ops.SummaryWriter()
+
+    def _initialize(self) -> None:
+        tf.raw_ops.CreateSummaryFileWriter(
+            writer=self.resource_handle, logdir="logged", max_queue=1, flush_millis=1, filename_suffix=""
+        )
+
+
+def effective(folder: Path) -> None:
+    """Let what the model gives wait for the file to be written."""
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((folder / "saved_model.pb").read_bytes())
+    for function in saved.meta_graphs[0].graph_def.library.function:
+        if not function.signature.name.startswith("__inference__traced"):
+            written = [node.name for node in function.node_def if node.op == "SaveV2"]
+            for node in function.node_def:
+                if node.op == "Identity":
+                    node.input.extend(f"^{name}" for name in written)
+    (folder / "saved_model.pb").write_bytes(saved.SerializeToString())
+
+
 def main(folder: Path) -> None:
     data = dict(np.load(folder / "data.npz"))
     model = trained(data)
@@ -85,6 +129,9 @@ def main(folder: Path) -> None:
     linked(good, folder / "linked.keras")
     reads = Reads()
     tf.saved_model.save(reads, str(folder / "reads"), signatures={"serving_default": reads.call})
+    for name, module in (("writes", Writes()), ("logs", Logs())):
+        tf.saved_model.save(module, str(folder / name), signatures={"serving_default": module.call})
+    effective(folder / "writes")
     open_axis = keras.Sequential([keras.layers.Input((None, 4)), keras.layers.Dense(2)])
     open_axis.save(folder / "open.keras")
 

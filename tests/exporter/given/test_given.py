@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from edgedeploy import bundle
 from edgedeploy.bundle import Bundle
@@ -53,6 +55,34 @@ def test_an_old_onnx_with_an_open_batch_is_wrapped_quantised_and_cut(tmp_path: P
     assert 0 < parts.stages[0].coverage.macs < 2_156_736
     done = run_cli("verify", rows["identity"]["path"], rows["sptq"]["path"], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def lost_in_int8(path: Path) -> Path:
+    """The model written by hand with one channel after relu2 so large that int8 has no steps left for the others, and of no
+    influence on what follows."""
+    model = onnx.load(str(by_hand(path)))
+    for tensor in model.graph.initializer:
+        array = numpy_helper.to_array(tensor).copy()
+        if tensor.name in ("n2/s", "n2/b"):
+            array[0] = 1e6
+        elif tensor.name == "c3/w":
+            array[:, 0] = 0
+        tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    onnx.save(model, str(path))
+    return path
+
+
+def test_where_an_onnx_and_its_int8_part_is_named(tmp_path: Path) -> None:
+    data = data_of(tmp_path, "data_0")
+    more = ("--calibration", "minmax", "--max-drop", "100")
+    for operators in ("sptq", "sptq-partition"):
+        ended = run_cli(
+            "export", "--op", operators, "--subject", lost_in_int8(tmp_path / "lost.onnx"), "--data", data, *more, cwd=tmp_path
+        )
+        assert ended.returncode == 1
+        assert "parity: " in ended.stderr
+        assert "they part at relu3 (relative difference" in ended.stderr
+        assert "; up to relu2 they agree" in ended.stderr
 
 
 def test_an_onnx_with_a_fixed_batch_is_taken_over_byte_for_byte(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import ast
 import importlib.util
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedeploy import bundle
+from edgedeploy import bundle, isa
 from edgedeploy.errors import UserError
+from exporter import ingredients, recall, runtimes
 from exporter.given.tensorflow import VARIABLE, convert
 from exporter.given.tensorflow_process import Refused, refuse_code
+from exporter.options import Options
 from tests.exporter import tiny
 from tests.exporter.cli import run_cli
 
@@ -131,9 +135,34 @@ def test_every_input_keeps_its_name(models: Path) -> None:
         ("vocabulary.keras", "reads its vocabulary from a file"),
         ("linked.keras", "have a link"),
         ("reads", "ReadFile"),
+        ("writes", "SaveV2, which reach out"),
+        ("logs", "CreateSummaryFileWriter, SummaryWriter, which reach out"),
         ("open.keras", "every size fixed"),
     ],
 )
-def test_what_reaches_out_of_the_model_is_refused(models: Path, name: str, says: str) -> None:
+def test_what_reaches_out_of_the_model_is_refused(
+    models: Path, name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=says):
         convert(models / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_tensorflow
+def test_what_was_converted_before_is_known_by_its_files_and_tensorflows_version(models: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    shutil.copytree(models / "saved", saved)
+
+    def key() -> str | None:
+        files = {"data": models / "data.npz"}
+        return recall.key([str(saved)], files, ["sptq"], [runtimes.get("tflite")], tmp_path, Options(isa.host_target()))
+
+    before = key()
+    assert before == key() is not None
+    made_of = ingredients.of(str(saved), None, None)
+    assert made_of is not None
+    assert re.search(r"tensorflow\S*=2\.", made_of.others[0])
+    with (saved / "variables/variables.index").open("ab") as file:
+        file.write(b"\0")
+    assert key() != before

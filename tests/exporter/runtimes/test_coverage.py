@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
 from edgedeploy.artifact import Coverage, HeavyOp
-from exporter.backends import counting, tflite_coverage
+from edgedeploy.signature import Signature, TensorSpec
+from exporter import runtimes
+from exporter.backends import counting, onnx_coverage, tflite_coverage
 from exporter.backends.tflite_coverage import Node
+from exporter.runtimes.base import Work
 from tests.exporter.runtimes import standins
 from tests.exporter.runtimes.conftest import RUNTIMES, Lower
 
@@ -40,6 +48,28 @@ def test_shares(runtime: str, lower: Lower) -> None:
     assert {op.compute for op in coverage.heavy if op.kind == "matrix product"} == {"fp32"}
     assert coverage.fast_share == 1
     assert coverage.method
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_transposed_convolution_counts_on_every_runtime(runtime: str, tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.ConvTranspose2d(8, 4, 2, stride=2)).eval()
+    signature = Signature(
+        task="other", inputs=(TensorSpec(name="image", dtype="float32", shape=(1, 3, 8, 8)),),
+        outputs=(TensorSpec(name="larger", dtype="float32", shape=(1, 4, 16, 16)),), metric="none",
+    )  # fmt: skip
+    made = runtimes.get(runtime)
+    lowered = made.lower(Work(model, signature, "convolutional", "x86_64-vnni"), tmp_path / f"model{made.suffix}")
+    assert lowered.coverage.macs == 8 * 8 * 8 * 27 + 8 * 8 * 8 * 4 * 4
+
+
+def test_what_onnx_runtime_computes_uncounted_is_listed(tmp_path: Path) -> None:
+    weights = [numpy_helper.from_array(np.zeros((1, 16, 4), np.float32), name) for name in ("w", "r")]
+    node = helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=4)
+    ends = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 4])]
+    graph = helper.make_graph([node], "g", ends, [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 1, 4])], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "model.onnx")
+    coverage = onnx_coverage.of(tmp_path / "model.onnx", tmp_path)
+    assert coverage.off_backend == {"LSTM": 1}
 
 
 def test_what_xnnpack_left_is_listed(lower: Lower) -> None:
