@@ -13,7 +13,7 @@ import pytest
 from edgedeploy import bundle, isa
 from edgedeploy.bundle import Bundle
 from edgedeploy.errors import ClaimError, UserError
-from exporter import runtimes
+from exporter import host_timing, runtimes
 from exporter.export import Outcome, export
 from exporter.options import Options
 from exporter.subjects.base import Split, SplitName, Subject
@@ -139,6 +139,18 @@ def test_a_broken_claim_fails_the_export_and_writes_nothing(tmp_path: Path) -> N
 
 def changed(name: SplitName, replacement: Split) -> Subject:
     return dataclasses.replace(tiny.subject, split=lambda asked: replacement if asked == name else tiny.split(asked))
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(1.005, False), (1.2, True)])
+def test_slower_than_float_is_said_of_more_than_noise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ratio: float, said: bool
+) -> None:
+    # the clock is what a machine at work cannot be trusted with
+    monkeypatch.setattr(host_timing, "medians_ms", lambda models, batch: [ratio, *(1.0 for _ in models[1:])])
+    once = Options(target=isa.host_target(), calibration_samples=16, methods=("minmax",))
+    made(tmp_path, "sptq", options=once)
+    note = read(tmp_path, "sptq", "onnx").manifest.timings["host"].note
+    assert ("slower than float" in (note or "")) == said
 
 
 def test_an_example_in_two_sets_is_refused(tmp_path: Path) -> None:
