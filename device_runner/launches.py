@@ -22,9 +22,17 @@ LASTING = frozenset(
 )  # fmt: skip
 
 
-def lasting(launch: Launch) -> bool:
-    """Whether the artifact itself failed, so that its further launches are not worth their time."""
-    return launch.error is not None and launch.error.get("code") in LASTING
+#: of those, what says nothing of an artifact that has kept to the limit before: one process hung, or met a busy device
+_BY_CHANCE = frozenset(("time_limit", "memory_limit"))
+
+
+def lasting(launch: Launch, worked_before: bool = False) -> bool:
+    """Whether the artifact itself failed, so that its further launches are not worth their time.
+
+    worked_before: whether an earlier launch of the same run is valid.
+    """
+    code = launch.error.get("code") if launch.error is not None else None
+    return code in LASTING and not (worked_before and code in _BY_CHANCE)
 
 
 def entry(

@@ -48,7 +48,9 @@ class Recording:
     @property
     def given_up(self) -> bool:
         """Whether the artifact itself failed."""
-        return any(lasting(launch) for launch in self.launches)
+        return any(
+            lasting(launch, any(before.valid for before in self.launches[:at])) for at, launch in enumerate(self.launches)
+        )
 
     def done(self, position: int) -> bool:
         return any(launch.position == position and INTERRUPTED not in launch.flags for launch in self.launches)

@@ -186,6 +186,30 @@ def test_a_runner_that_is_killed_costs_its_launch_and_nothing_else(
     assert any(row[0] == 1 for row in store.samples(record.id))
 
 
+def test_a_launch_that_hangs_after_one_that_went_well_costs_that_launch(run_bench: Bench, cache: Path, fast: Path) -> None:
+    runs = cache / "device" / "local" / "runs"
+
+    def hang() -> None:
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            for pid_file in runs.glob("*/1/runner.pid"):
+                events = pid_file.with_name("events.jsonl")
+                _, *children = processes_of(pid_file.parent) or [0]
+                if children and events.exists() and "first" in events.read_text():
+                    os.kill(children[0], signal.SIGSTOP)
+                    return
+            time.sleep(0.02)
+
+    hanging = threading.Thread(target=hang)
+    hanging.start()
+    (record,) = run_bench(fast, how=LONG.model_copy(update={"max_seconds": 5.0})).records
+    hanging.join()
+    assert [launch.valid for launch in record.launches] == [True, False, True]
+    assert record.launches[1].error is not None
+    assert record.launches[1].error["code"] == "time_limit"
+    assert record.valid
+
+
 def test_a_launch_over_its_time_is_ended_and_recorded(run_bench: Bench, fast: Path) -> None:
     how = BRIEF.model_copy(update={"steady": Limits(min_count=30, min_ms=60_000), "max_seconds": 1.0})
     (record,) = run_bench(fast, how=how).records
