@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_runner.bundles.assemble import NATIVE
+from device_runner.bundles.sources import NATIVE
 from tests.device_runner.native.support import Edgebench, Json, base_plan, limits, tensor, write_plan
 
 SOURCES = Path(__file__).parent / "counting"
