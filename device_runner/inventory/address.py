@@ -1,4 +1,4 @@
-"""Addresses as they are typed: local, adb:SERIAL, ssh://USER@HOST:PORT."""
+"""Addresses as they are typed: local, adb:SERIAL, adb://HOST:PORT, ssh://USER@HOST:PORT."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from device_runner.transports.base import Target
 from edgedeploy.errors import UserError
 
-FORMS = "adb:SERIAL, adb:HOST:PORT, ssh://USER@HOST:PORT or local"
+FORMS = "adb:SERIAL, adb://HOST:PORT, ssh://USER@HOST:PORT or local"
 
 #: no blank, no control character, and nothing that a program could take for an option
 _PLAIN = re.compile(r"[A-Za-z0-9_\[][^\s\x00-\x1f\x7f]{0,254}")
@@ -27,7 +27,7 @@ def parse(text: str) -> Target:
     if text == "local":
         return Target("local")
     if text.startswith("adb:"):
-        return Target("adb", checked("adb", text.removeprefix("adb:")))
+        return Target("adb", checked("adb", text.removeprefix("adb:").removeprefix("//").rstrip("/")))
     if text.startswith("ssh://"):
         return Target("ssh", checked("ssh", text.removeprefix("ssh://").rstrip("/")))
     raise UserError(f"{text[:200]!r} is not an address; give {FORMS}")

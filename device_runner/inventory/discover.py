@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
-
-#: where the adb transport says what is attached
-_ADB = "device_runner.transports.adb.devices"
 
 
 @dataclass(frozen=True)
@@ -23,10 +19,6 @@ def attached() -> list[Phone]:
 
     Raises UserError where there is no adb server and adb is not installed, TransientError when the server does not answer.
     """
-    try:
-        module = importlib.import_module(_ADB)
-    except ModuleNotFoundError as error:
-        if not _ADB.startswith(str(error.name)):
-            raise
-        return []
-    return [Phone(str(found.serial), str(found.state), str(found.model or "")) for found in module.attached()]
+    from device_runner.transports.adb import devices
+
+    return [Phone(str(found.serial), str(found.state), str(found.model or "")) for found in devices.attached()]

@@ -71,18 +71,12 @@ set +f; rm -f "./.$3".*.part
 echo send "$(free)"
 """
 # the exit code says what is wrong before the partial file goes, since its going frees the space it took
-_PUBLISH = """
+_RECEIVE = """
+part="./.$3.$$.part"; trap 'rm -f "$part"' EXIT; set -C
+cat > "$part" || { left=$(free); [ "${left:-9999}" -gt 64 ] && exit 84 || exit 87; }
 [ "$(digest "$part")" = "$4" ] || exit 86
 chmod "$5" "$part" && { [ ! -h "./$3" ] || rm -f "./$3"; } && [ ! -d "./$3" ] && mv -f "$part" "./$3" || exit 85
 """
-_RECEIVE = (
-    """
-part="./.$3.$$.part"; trap 'rm -f "$part"' EXIT; set -C
-cat > "$part" || { left=$(free); [ "${left:-9999}" -gt 64 ] && exit 84 || exit 87; }
-"""
-    + _PUBLISH
-)
-_ADOPT = 'part="./$6"\n' + _PUBLISH
 _FETCH = """
 [ -f "./$3" ] && [ ! -h "./$3" ] || exit 82
 exec cat "./$3"
@@ -170,15 +164,6 @@ def no_room(path: str, detail: str) -> UserError:
 def receive(root: str, path: str, sha256: str, mode: str) -> list[str]:
     """Write stdin beside `path`, and put it there when it is of that digest. After `prepare`."""
     return _script(_ENTER + _TOOLS + _RECEIVE, *_place(root, path), sha256, mode)
-
-
-def adopt(root: str, part: str, path: str, sha256: str, mode: str) -> list[str]:
-    """Put the file `part`, a name in the same directory, to `path` when it is of that digest. After `prepare`.
-
-    For a transport that writes files itself; `part` begins with "." and the name and ends with ".part", so that a later
-    `prepare` clears what is left of it.
-    """
-    return _script(_ENTER + _TOOLS + _ADOPT, *_place(root, path), sha256, mode, part)
 
 
 def fetch(root: str, path: str) -> list[str]:

@@ -196,6 +196,27 @@ def restore(name: str, file: Path | None, as_json: bool) -> None:
         click.echo(clean(f"{device.name}: {', '.join(done) if done else 'nothing was left changed'}"))
 
 
+@command.command("pair")
+@click.argument("address", metavar="HOST:PORT")
+@click.option("--code", prompt="Pairing code", help="The six digits that the phone shows; asked for when not given.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def pair(address: str, code: str, as_json: bool) -> None:
+    """Make this computer known to a phone with wireless debugging (Android 11 or newer), through the adb server.
+
+    HOST:PORT and the code are those that the phone shows under Developer options, Wireless debugging, Pair device with pairing
+    code. The port to connect to afterwards (adb://HOST:PORT) is another one, on the page above.
+
+    \b
+    Example:
+      edgedeploy devices pair 192.168.1.30:37123 --code 123456
+    """
+    from device_runner.transports.adb import pairing
+    from edgedeploy.terminal import clean
+
+    said = pairing.pair(address, code)
+    click.echo(json.dumps({"address": address, "said": said}) if as_json else clean(said))
+
+
 def _described(device: Device) -> dict[str, Any]:
     return {
         "name": device.name, "transport": device.target.transport, "address": device.target.address, "model": device.model,

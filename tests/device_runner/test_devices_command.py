@@ -95,6 +95,17 @@ def test_what_is_wrong_is_a_sentence(tmp_path: Path, arguments: tuple[str, ...],
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.parametrize(
+    ("address", "code", "says"),
+    [("192.168.1.30", "123456", "HOST:PORT"), ("192.168.1.30:37123", "12345", "six digits"), ("127.0.0.1:1", "123456", "adb")],
+)
+def test_pairing_that_cannot_be_is_a_sentence(tmp_path: Path, address: str, code: str, says: str) -> None:
+    done = devices("pair", address, "--code", code, cwd=tmp_path)
+    assert done.returncode in (1, 2)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_device_that_is_not_there_is_never_shown_as_alive(tmp_path: Path) -> None:
     assert devices("add", "gone", GONE, "--devices", "d.yaml", cwd=tmp_path).returncode == 0
     listed = document(devices("list", "--devices", "d.yaml", "--json", cwd=tmp_path))

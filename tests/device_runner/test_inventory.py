@@ -210,6 +210,7 @@ def test_local_is_always_there_and_may_be_described(tmp_path: Path, monkeypatch:
         ("ssh://pi@[fe80::1]:22", Target("ssh", "pi@[fe80::1]:22")),
         ("adb:28251FDH2000AB", Target("adb", "28251FDH2000AB")),
         ("adb:192.168.1.5:5555", Target("adb", "192.168.1.5:5555")),
+        ("adb://192.168.1.5:5555", Target("adb", "192.168.1.5:5555")),
     ],
 )
 def test_an_address_as_typed(typed: str, target: Target) -> None:

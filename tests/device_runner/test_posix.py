@@ -41,21 +41,6 @@ def tools(directory: Path, *names: str) -> str:
     return str(directory)
 
 
-def test_a_file_that_another_way_brought_is_adopted_only_when_it_is_whole(root: Path) -> None:
-    assert posix.root_of(run(posix.make_root(str(root)))) == str(root)
-    assert posix.to_send(run(posix.prepare(str(root), "store/model", SHA256, len(DATA), "0600")), "store/model", len(DATA))
-    part = root / "store" / ".model.x.part"
-    part.write_bytes(DATA[:-1])
-    with pytest.raises(TransientError, match="damaged"):
-        posix.check(run(posix.adopt(str(root), part.name, "store/model", SHA256, "0700")), "store/model")
-    assert not (root / "store" / "model").exists()
-    part.write_bytes(DATA)
-    posix.check(run(posix.adopt(str(root), part.name, "store/model", SHA256, "0700")), "store/model")
-    assert (root / "store" / "model").read_bytes() == DATA
-    assert (root / "store" / "model").stat().st_mode & 0o777 == 0o700
-    assert not part.exists()
-
-
 def test_what_a_push_that_was_cut_off_left_is_cleared_by_the_next(root: Path) -> None:
     root.mkdir()
     for name in (".model.1.part", ".model.2.part", ".models.part", "model.part"):
