@@ -56,6 +56,8 @@ class Campaign:
             warning = device_isa.mismatch(recording.workload.artifact.target_isa, session.hello)
             if warning:
                 recording.warnings.append(warning)
+            if session.facts["emulated"]:
+                recording.warnings.append("the device's CPU is emulated: the outputs mean something, no time does")
 
     def _software(self, workload: Workload) -> dict[str, str]:
         software = {"edgedeploy": __version__}

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from device_runner import conditions, device_lock, install, samples
-from device_runner.conditions import cpus, files, gate, memory, preparing, waiting
+from device_runner.conditions import cpus, emulation, files, gate, memory, preparing, waiting
 from device_runner.conditions.system import detect
 from device_runner.deadline import Deadline
 from device_runner.plan import OUTPUTS, input_file
@@ -85,6 +85,7 @@ class Session:
         kernel = transport.run(["uname", "-sr"], deadline).text.strip()[:200]
         self.facts = {
             "abi": hello.get("abi"),
+            "emulated": emulation.emulated(transport, str(hello.get("abi")), deadline),
             "cpu": hello.get("cpu"),
             "cpus_allowed": sorted(self.cpus) if self.cpus is not None else None,
             "memory_kb": memory.meminfo_kb(transport, "MemTotal", deadline),

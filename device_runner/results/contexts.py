@@ -45,6 +45,12 @@ def _device(one: RunRecord, other: RunRecord) -> str:
     return _joined(seen)
 
 
+def _emulation(one: RunRecord, other: RunRecord) -> str:
+    # alike or not: of an emulated CPU there is nothing to compare
+    of = [record.id for record in (one, other) if record.devices[0].facts.get("emulated")]
+    return f"{' and '.join(of)} ran on an emulated CPU, whose times mean nothing" if of else ""
+
+
 def _software(one: RunRecord, other: RunRecord) -> str:
     seen = [
         _unlike("kernels", one.devices[0].facts.get("kernel"), other.devices[0].facts.get("kernel")),
@@ -109,6 +115,7 @@ def _joined(parts: list[str]) -> str:
 ASPECTS: dict[str, Callable[[RunRecord, RunRecord], str]] = {
     "subject": _subject,
     "device": _device,
+    "emulation": _emulation,
     "software": _software,
     "threads": _threads,
     "cores": _cores,

@@ -57,7 +57,7 @@ def record(run: str, medians_ms: list[float], **changes: Any) -> RunRecord:
         )
         for block, ms in enumerate(medians_ms)
     )  # fmt: skip
-    facts = {"cpu": {"model": changes.get("cpu", "chip")}, "abi": "linux-x86_64"}
+    facts = {"cpu": {"model": changes.get("cpu", "chip")}, "abi": "linux-x86_64", "emulated": changes.get("emulated", False)}
     return RunRecord(
         id=run, created="c", finished="f", artifact=artifact, launches=launches, valid=changes.get("valid", True),
         invalid_because=() if changes.get("valid", True) else ("too hot",),

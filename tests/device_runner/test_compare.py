@@ -82,6 +82,7 @@ def test_the_limit_of_a_ci_job_is_an_exit_code_and_only_for_what_is_sure(runs: P
         ("cores", {"plan": Plan(affinity=(0,))}),
         ("plan", {"plan": Plan(steady=Limits(min_count=7, min_ms=1))}),
         ("thermal", {"celsius": 71.0}),
+        ("emulation", {"emulated": True}),
     ],
 )
 def test_runs_measured_differently_are_refused_until_it_is_allowed(

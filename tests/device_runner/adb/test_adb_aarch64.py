@@ -50,4 +50,6 @@ def test_bench_computes_what_the_host_computed(
     record = store.read(run)
     assert record.valid, record
     assert [launch.conforms for launch in record.launches] == [True] * 3
-    assert record.devices[0].facts["abi"] == "linux-aarch64"
+    facts = record.devices[0].facts
+    assert (facts["abi"], facts["emulated"]) == ("linux-aarch64", True)
+    assert any("emulated" in warning for warning in record.warnings)

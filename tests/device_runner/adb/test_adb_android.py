@@ -47,6 +47,7 @@ def test_the_phone_gets_the_runner_for_android(name: str) -> None:
     with open_session(inventory.resolve(name)) as session:
         assert session.facts["abi"] == "android-x86_64"
         assert session.hello["missing"] == {}
+        assert session.facts["emulated"] is False
 
 
 def test_every_runtime_and_a_bundle_whose_outputs_are_the_hosts(name: str, store: Store, fast: Path, models: Path) -> None:
