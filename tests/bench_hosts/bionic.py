@@ -40,7 +40,7 @@ def build_root(root: Path, machine: str) -> Path:
 
 
 def _compile(target: Path, machine: str) -> None:
-    compiler = zig.unpacked(zig.pinned(os.uname().machine), print) / "zig"
+    compiler = zig.unpacked(zig.pinned(os.uname().machine), lambda said: None) / "zig"
     scratch = target.parent / "shim.o"
     caches = {f"ZIG_{kind}_CACHE_DIR": str(target.parent / "zig") for kind in ("GLOBAL", "LOCAL")}
     environment = os.environ | caches
