@@ -38,7 +38,8 @@ def android(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Device:
         patch.setenv("EDGEDEPLOY_CACHE", str(CACHE))
         built = bundles.build("android-x86_64", CACHE / "runner" / "android-x86_64")
         root = bionic.build_root(tmp_path_factory.mktemp("android"), "x86_64")
-    (cache / "runner" / built.root.name).symlink_to(built.root)
+    if not (cache / "runner" / built.root.name).exists():
+        (cache / "runner" / built.root.name).symlink_to(built.root)
     busybox = root / "system/bin/busybox"
     shutil.copy2(debian.unpacked("busybox-static", "amd64") / "bin/busybox", busybox)
     for name in ("sh", "ls", "cat", "uname", "mkdir", "ln", "cp", "rm", "grep", "getconf"):
