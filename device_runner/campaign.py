@@ -76,7 +76,7 @@ class Campaign:
             recording = self._recordings[run]
             if recording.finished or recording.device_accuracy is not None:
                 continue
-            self._progress.now(f"{_name(recording.workload)}: accuracy over {len(asked.labels)} samples")
+            self._progress.now(f"{recording.workload.artifact.label}: accuracy over {len(asked.labels)} samples")
             try:
                 recording.device_accuracy = accuracy.measure(asked, self._session)
             except (UserError, TransientError) as error:
@@ -114,7 +114,7 @@ class Campaign:
     def _launch(self, recording: Recording, position: int, block: int) -> None:
         index = recording.next_index(position)
         directory = f"runs/{recording.run}/{index}"
-        label = f"[{position + 1}/{len(self._experiment.order)}] {_name(recording.workload)}"
+        label = f"[{position + 1}/{len(self._experiment.order)}] {recording.workload.artifact.label}"
         started = now()
         before: Context | None = None
         overtime: list[dict[str, Any]] = []
@@ -273,8 +273,3 @@ def _throttled(before: Context | None, after: Context) -> tuple[str, ...]:
 
 def _logs(measured: Measured) -> dict[str, str]:
     return {"events.jsonl": measured.events_text, "stderr.txt": measured.stderr}
-
-
-def _name(workload: Workload) -> str:
-    artifact = workload.artifact
-    return f"{artifact.subject} {artifact.operator} on {artifact.runtime}-{artifact.backend}"

@@ -69,6 +69,11 @@ class ArtifactRef(Strict):
     #: what the exporter warned of, or how a bare model was fed
     warnings: tuple[Text, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """What it is, for people."""
+        return f"{self.subject} {self.operator} on {self.runtime}-{self.backend}"
+
 
 class Device(Strict):
     """A device in its role. `facts` is what it said of itself (CPU model, ABI, cores, memory, kernel)."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from device_runner.results import contexts
+from device_runner.results.summary import IDENTITY
 from device_runner.results.versus import ratio_of
 from edgedeploy.errors import UserError
 from edgedeploy.record import RunRecord
@@ -121,7 +122,7 @@ def _fails(record: RunRecord, limits: Constraints) -> tuple[str, ...]:
             found.append(f"latency:{sure} {shown} [{median.low:.4g}, {median.high:.4g}], over {limits.max_latency_ms:g} ms")
     if limits.max_drop is not None:
         drop = artifact.drop
-        if drop is None and artifact.operator != "identity":
+        if drop is None and artifact.operator != IDENTITY:
             found.append("accuracy: what it loses against identity was not measured")
         elif drop is not None and drop.points > limits.max_drop:
             found.append(f"accuracy: {drop.points:.2f} points lost [{drop.low:.2f}, {drop.high:.2f}], over {limits.max_drop:g}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from device_runner.results.statistics import ratio
+from device_runner.results.versus import ratio_of
 from edgedeploy.record import Interval, RunRecord
 
 IDENTITY = "identity"
@@ -27,10 +27,6 @@ def rows(records: Sequence[RunRecord]) -> list[Row]:
     return [Row(record, _speedup(record, records), _warnings(record, records)) for record in records]
 
 
-def _medians(record: RunRecord) -> dict[int, float]:
-    return {launch.block: launch.steady_median_ns for launch in record.launches if launch.valid and launch.steady_median_ns}
-
-
 def _comparable(one: RunRecord, other: RunRecord) -> bool:
     """Same subject on the same runtime, backend, device and threads, interleaved with each other."""
     a, b = one.artifact, other.artifact
@@ -45,7 +41,7 @@ def _identity(record: RunRecord, records: Sequence[RunRecord]) -> RunRecord | No
 
 def _speedup(record: RunRecord, records: Sequence[RunRecord]) -> Interval | None:
     identity = _identity(record, records)
-    return None if identity is None or identity is record else ratio(_medians(identity), _medians(record))
+    return None if identity is None or identity is record else ratio_of(identity, record)
 
 
 def _float_twin(record: RunRecord, records: Sequence[RunRecord]) -> RunRecord | None:
@@ -67,7 +63,7 @@ def _slower_than_float(record: RunRecord, records: Sequence[RunRecord]) -> str |
     twin = _float_twin(record, records) if record.artifact.precision.startswith("int8") else None
     if twin is None:
         return None
-    slower = ratio(_medians(record), _medians(twin))
+    slower = ratio_of(record, twin)
     if slower is None or slower.estimate <= 1 or (slower.low is not None and slower.low <= 1):
         return None
     bounds = f" [{slower.low:.2f}, {slower.high:.2f}]" if slower.low is not None and slower.high is not None else ""

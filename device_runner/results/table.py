@@ -33,7 +33,7 @@ def cells(row: Row) -> list[str]:
     shown = _accuracy(artifact.accuracy) if artifact.accuracy else NOTHING
     median = _ms(record.median_ms, bounds=True) if record.valid else "not valid"
     times = [_ms(record.load_ms), _ms(record.first_ms), median, _ms(record.p90_ms)]
-    last = NOTHING if row.speedup is None else f"{row.speedup.estimate:.2f}x{_bounds(row.speedup, 2)}"
+    last = NOTHING if row.speedup is None else f"{row.speedup.estimate:.2f}x{bounds_of(row.speedup, 2)}"
     given = [name, f"{artifact.runtime}-{artifact.backend}", artifact.precision, size(artifact.model_bytes), shown]
     return [clean(cell) for cell in [*given, *times, last]]
 
@@ -51,10 +51,11 @@ def _ms(interval: Interval | None, *, bounds: bool = False) -> str:
     if interval is None:
         return NOTHING
     digits = _digits(interval.estimate)
-    return f"{interval.estimate:.{digits}f}{_bounds(interval, digits) if bounds else ''}"
+    return f"{interval.estimate:.{digits}f}{bounds_of(interval, digits) if bounds else ''}"
 
 
-def _bounds(interval: Interval, digits: int) -> str:
+def bounds_of(interval: Interval, digits: int) -> str:
+    """[low, high], with a blank before it; "" where there is no interval."""
     if interval.low is None or interval.high is None:
         return ""
     return f" [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
@@ -66,7 +67,7 @@ def footer(rows: Sequence[Row]) -> list[str]:
         return []
     lines = [_how(rows[0].record)]
     for row in rows:
-        name = _label(row.record)
+        name = row.record.artifact.label
         if row.record.device_accuracy:
             lines.append(
                 f"{name}: on the device {_accuracy(row.record.device_accuracy)} of {row.record.device_accuracy.n} samples"
@@ -74,11 +75,6 @@ def footer(rows: Sequence[Row]) -> list[str]:
         lines += [f"not valid: {name}: {reason}" for reason in row.record.invalid_because]
         lines += [f"warning: {name}: {warning}" for warning in row.warnings]
     return [clean(line) for line in lines]
-
-
-def _label(record: RunRecord) -> str:
-    artifact = record.artifact
-    return f"{artifact.subject} {artifact.operator} on {artifact.runtime}-{artifact.backend}"
 
 
 def _how(record: RunRecord) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from edgedeploy.commands.arguments import cpus, device_names, devices_option
+from edgedeploy.commands.arguments import conditions, cpus, device_names, devices_option
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
 from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS, MAX_THREADS
 from edgedeploy.ranges import FiniteRange
@@ -69,13 +69,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option(
     "--max-memory-mb", type=click.IntRange(16, MAX_MEMORY_MB), default=4096, show_default=True, help="Memory a launch may use."
 )
-@click.option("--max-temperature-c", type=FiniteRange(-40, 150), help="Start no launch while a sensor is hotter.")
-@click.option("--max-load", type=FiniteRange(0, 10_000), help="Start no launch while the 1-minute load is over it.")
-@click.option("--min-battery", type=FiniteRange(0, 100), metavar="PERCENT", help="Start no launch while the battery has less.")
-@click.option("--gate-timeout-s", type=FiniteRange(0, MAX_SECONDS), help="How long a launch waits for that.  [default: 300]")
-@click.option("--governor", help="Set this cpufreq governor, and put the old one back; needs root there.")
-@click.option("--stay-awake", is_flag=True, help="Android: keep the screen on, and put that back.")
-@click.option("--fixed-performance", is_flag=True, help="Android: clocks that can be held, put back afterwards.")
+@conditions
 @click.option("--quick", is_flag=True, help="3 short launches: to see that it works, not to compare.")
 @click.option("--shape", "shapes", multiple=True, callback=_shapes, metavar="NAME=1,3,64,64", help="Input shape (bare models).")
 @click.option("--accuracy", is_flag=True, help="Also accuracy on the device, over each bundle's samples.")
@@ -88,8 +82,7 @@ def command(
     context: click.Context, what: tuple[str, ...], device: str, file: Path | None,
     bundle: Literal["portable"] | None, wait: bool, launches: int, threads: int,
     affinity: tuple[int, ...] | None, warmup_count: int, warmup_ms: float, min_count: int, min_ms: float, max_seconds: float,
-    max_memory_mb: int, max_temperature_c: float | None, max_load: float | None, min_battery: float | None,
-    gate_timeout_s: float | None, governor: str | None, stay_awake: bool, fixed_performance: bool, quick: bool,
+    max_memory_mb: int, gates: dict[str, Any], preparation: dict[str, Any], quick: bool,
     shapes: dict[str, tuple[int, ...]], accuracy: bool, seed: int, out: str, experiment: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure bundles, or bare model files, on a device.
@@ -140,13 +133,7 @@ def command(
             plan = for_device(
                 _plan(options, max_seconds, max_memory_mb), target,
                 threads=None if _not_given(context, "threads") else threads, affinity=affinity,
-                gates={
-                    "max_temperature_c": max_temperature_c, "max_load": max_load, "min_battery_percent": min_battery,
-                    "timeout_seconds": gate_timeout_s,
-                },
-                preparation={
-                    "governor": governor, "stay_awake": stay_awake or None, "fixed_performance": fixed_performance or None,
-                },
+                gates=gates, preparation=preparation,
             )  # fmt: skip
             paths = [Path(path) for path in what]
             finished = benching.bench(

@@ -92,21 +92,17 @@ def _records(store: Store, runs: tuple[str, ...]) -> tuple[RunRecord, RunRecord]
     return store.read(runs[0]), store.read(runs[1])
 
 
-def _label(record: RunRecord) -> str:
-    artifact = record.artifact
-    return f"{artifact.subject} {artifact.operator} on {artifact.runtime}-{artifact.backend}"
-
-
 def _print(found: Comparison) -> None:
+    from device_runner.results.table import bounds_of
     from edgedeploy.terminal import clean
 
     interval = found.ratio
-    bounds = f" [{interval.low:.3f}, {interval.high:.3f}]" if interval.low is not None and interval.high is not None else ""
     for role, record in (("baseline", found.baseline), ("candidate", found.candidate)):
         median = f", median {record.median_ms.estimate:.4g} ms" if record.median_ms else ""
-        click.echo(clean(f"{role:9}  {record.id}  {_label(record)}{median}"))
+        click.echo(clean(f"{role:9}  {record.id}  {record.artifact.label}{median}"))
     how = "launches paired by block" if found.paired else "launches of each, not interleaved"
-    click.echo(f"candidate / baseline: {interval.estimate:.3f}{bounds} ({interval.launches} {how}; margin {found.margin:.1%})")
+    ratio = f"{interval.estimate:.3f}{bounds_of(interval, 3)}"
+    click.echo(f"candidate / baseline: {ratio} ({interval.launches} {how}; margin {found.margin:.1%})")
     click.echo(f"verdict: {found.verdict}")
     for aspect, text in found.despite.items():
         click.echo(clean(f"warning: {aspect} differs: {text}"))

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgedeploy.commands.arguments import cpus, device_names, devices_option
-from edgedeploy.limits import MAX_SECONDS, MAX_THREADS
-from edgedeploy.ranges import FiniteRange
+from edgedeploy.commands.arguments import conditions, cpus, device_names, devices_option
+from edgedeploy.limits import MAX_THREADS
 
 if TYPE_CHECKING:
     from device_runner.inventory import Device
@@ -74,19 +73,11 @@ def list_(no_probe: bool, file: Path | None, as_json: bool) -> None:
 @click.option("--label", "labels", multiple=True, help="For finding it again; may be given again.")
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Threads of the runtime, when bench is told none.")
 @click.option("--cores", callback=cpus, metavar="4,5,6,7", help="CPUs to pin to, when bench is told none.")
-@click.option("--max-temperature-c", type=FiniteRange(-40, 150), help="No launch starts above it.")
-@click.option("--max-load", type=FiniteRange(0, 10_000), help="No launch starts above this load.")
-@click.option("--min-battery", type=FiniteRange(0, 100), metavar="PERCENT", help="No launch starts below it.")
-@click.option("--gate-timeout-s", type=FiniteRange(0, MAX_SECONDS), help="How long a launch waits for these.")
-@click.option("--governor", help="Of its CPUs during a run.")
-@click.option("--stay-awake", is_flag=True, help="Android: keep the screen on during a run.")
-@click.option("--fixed-performance", is_flag=True, help="Android: fixed-performance mode during a run.")
+@conditions
 @_common
 def add(
     name: str, address: str, settings: tuple[str, ...], tier: str | None, labels: tuple[str, ...], threads: int | None,
-    cores: tuple[int, ...] | None, max_temperature_c: float | None, max_load: float | None, min_battery: float | None,
-    gate_timeout_s: float | None, governor: str | None, stay_awake: bool, fixed_performance: bool, file: Path | None,
-    as_json: bool,
+    cores: tuple[int, ...] | None, gates: dict[str, Any], preparation: dict[str, Any], file: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Name a device in devices.yaml. Comments in the file stay; a name that is taken is refused.
 
@@ -99,13 +90,8 @@ def add(
     """
     from device_runner.inventory import adding
 
-    limits = {
-        "max_temperature_c": max_temperature_c, "max_load": max_load, "min_battery_percent": min_battery,
-        "timeout_seconds": gate_timeout_s,
-    }  # fmt: skip
-    prepare = {"governor": governor, "stay_awake": stay_awake, "fixed_performance": fixed_performance}
     values = {"tier": tier, "labels": labels, "threads": threads, "cores": cores}
-    path = adding.add(file, name, address, settings, values, limits, prepare)
+    path = adding.add(file, name, address, settings, values, gates, preparation)
     _done(name, path, "added to", as_json=as_json)
 
 

@@ -99,10 +99,10 @@ def _records(store: Store, named: Sequence[str]) -> list[RunRecord]:
     from edgedeploy.errors import UserError
 
     if not named:
-        experiments = sorted({store.read(run).experiment.id for run in store.ids()[-1:]})
-        if not experiments:
+        runs = store.ids()
+        if not runs:
             raise UserError(f"no runs in {store.root}; make some with: edgedeploy bench")
-        named = experiments
+        named = [store.read(runs[-1]).experiment.id]
     ids: list[str] = []
     for identifier in named:
         found = store.runs_of(identifier) if store.experiment_file(identifier).is_file() else [identifier]

@@ -28,7 +28,7 @@ from tests.bench_hosts.sshd import Sshd
 from tests.device_runner import tiny
 from tests.device_runner.conftest import BRIEF
 from tests.device_runner.ssh.conftest import eventually
-from tests.device_runner.test_bench import processes_of
+from tests.device_runner.test_launch_ends import processes_of
 
 DEVICE = "ssh://board"
 #: long enough for something to happen in the middle of it
