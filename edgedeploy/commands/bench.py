@@ -148,7 +148,8 @@ def command(
             raise
         # as for a Ctrl-C: the device went away, or lets us in no more
         message = f"{str(error).rstrip('.')}. What was measured is kept; go on with: {_resume(running[0], out)}"
-        raise type(error)(message) from None
+        # of its kind, not of its class: some are made of other things than a message
+        raise (TransientError if isinstance(error, TransientError) else UserError)(message) from None
     rows = summary.rows(finished.records)
     if as_json:
         import json

@@ -91,6 +91,19 @@ def test_commands_that_measure_are_refused(tmp_path: Path, fast: Path, command: 
     assert f"in use by process {holder.pid}" in stderr
 
 
+def test_a_resume_is_refused_and_says_how_to_go_on(tmp_path: Path, fast: Path) -> None:
+    assert edgedeploy("bench", fast, "--quick", "--min-ms", "20", cwd=tmp_path).wait(timeout=60) == 0
+    (committed,) = (tmp_path / "runs").glob("*/run.json")
+    committed.unlink()
+    experiment = committed.parent.name.partition(".")[0]
+    with another_process() as holder:
+        process = edgedeploy("bench", "--resume", experiment, cwd=tmp_path)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 2, stderr
+    assert f"in use by process {holder.pid}" in stderr
+    assert f"--resume {experiment}" in stderr
+
+
 def test_a_bench_that_waits_begins_when_the_device_is_free(tmp_path: Path, fast: Path) -> None:
     with another_process() as holder:
         process = edgedeploy("bench", fast, "--quick", "--min-ms", "20", "--wait", cwd=tmp_path)
