@@ -23,13 +23,18 @@ def drop_text(drop: Drop | None) -> str:
     return "–" if drop is None else f"{drop.points:+.2f} [{drop.low:+.2f}, {drop.high:+.2f}]"
 
 
+def p_text(drop: Drop | None) -> str:
+    """McNemar's exact p-value of the change against identity."""
+    return "–" if drop is None or drop.p_value is None else f"{drop.p_value:.2g}"
+
+
 def summary_table(rows: list[dict[str, Any]]) -> None:
     """What an export wrote, one line a bundle."""
     lines = []
     notes = []
     for row in rows:
         if row["error"] is not None:
-            lines.append([row["subject"], row["operator"], row["runtime"], "failed", "", "", "", "", ""])
+            lines.append([row["subject"], row["operator"], row["runtime"], "failed", *[""] * 6])
             continue
         accuracy = Accuracy.model_validate(row["accuracy"]) if row["accuracy"] else None
         drop = Drop.model_validate(row["drop"]) if row["drop"] else None
@@ -37,11 +42,12 @@ def summary_table(rows: list[dict[str, Any]]) -> None:
         fast = "–" if row["fast_share"] is None else f"{row['fast_share']:.0%}"
         lines.append(
             [row["subject"], row["operator"], f"{row['runtime']}-{row['backend']}", row["precision"], size(row["model_bytes"]),
-             accuracy_text(accuracy), drop_text(drop), int8, fast]
+             accuracy_text(accuracy), drop_text(drop), p_text(drop), int8, fast]
         )  # fmt: skip
         notes += [f"{row['operator']} on {row['runtime']}: {note}" for note in row["notes"]]
-    headers = ["subject", "operator", "runtime", "precision", "size", "accuracy", "points lost", "int8 MACs", "fast MACs"]
-    table(headers, lines, right=(4, 6, 7, 8))
+    headers = ["subject", "operator", "runtime", "precision", "size", "accuracy", "points lost", "p",
+               "int8 MACs", "fast MACs"]  # fmt: skip
+    table(headers, lines, right=(4, 6, 7, 8, 9))
     for note in notes:
         click.echo(f"note: {clean(note)}")
     for row in rows:
@@ -92,7 +98,7 @@ def _facts(bundle: Bundle, manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if manifest.drop is not None:
         drop = manifest.drop
-        p = "" if drop.p_value is None else f", McNemar p {drop.p_value:.2g}"
+        p = "" if drop.p_value is None else f", McNemar p {p_text(drop)}"
         discordant = f"only it right: {drop.lost}, only this right: {drop.won}{p}"
         facts.append(("points lost", f"{drop_text(drop)} against identity ({discordant})"))
     if manifest.parity is not None:

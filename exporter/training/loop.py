@@ -68,6 +68,11 @@ def _save(path: Path, key: str, step: int, model: nn.Module, optimiser: torch.op
     partial.replace(path)
 
 
+def resumable(folder: Path) -> bool:
+    """Whether a run was interrupted there and may be gone on with."""
+    return (folder / CHECKPOINT).is_file()
+
+
 def _resume(path: Path, key: str, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
     """The step to go on from: 0 where there is no checkpoint of this run, -1 where it is damaged."""
     if not path.is_file():

@@ -15,8 +15,9 @@ from edgedeploy.errors import UserError
 from exporter.fetch import cache_root, sha256_of
 from exporter.subjects.base import Progress, Weights
 from exporter.training import processes
+from exporter.training.how_long import say_how_long
 from exporter.training.lock import one_at_a_time
-from exporter.training.loop import CHECKPOINT, CHECKPOINT_INTERVAL_S, Run, StepLoss, train
+from exporter.training.loop import CHECKPOINT, CHECKPOINT_INTERVAL_S, Run, StepLoss, resumable, train
 from exporter.training.recipe import Recipe, run_key
 from exporter.training.weights import SHIPPED_FOLDER, load_weights, read_metadata, save_weights, state_digest
 
@@ -130,8 +131,11 @@ def _load(plan: Plan, path: Path, origin: str, progress: Progress | None) -> Wei
 def _train(plan: Plan, key: str, folder: Path, progress: Progress | None, checkpoint_interval_s: float) -> None:
     model = plan.skeleton(progress)
     plan.start(model, progress)
-    examples, loss = plan.examples(progress)
-    train(model, Run(plan.what, key, plan.recipe, examples, loss), folder, progress, checkpoint_interval_s)
+    run = Run(plan.what, key, plan.recipe, *plan.examples(progress))
+    # a run that goes on says how long it still takes at its first step
+    if progress is not None and run.recipe.steps(run.examples) and processes.current().from_main(lambda: not resumable(folder)):
+        say_how_long(model, run, progress)
+    train(model, run, folder, progress, checkpoint_interval_s)
     together = processes.current()
     if together.main:
         _keep(plan, key, folder, model, together.count)

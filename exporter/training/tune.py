@@ -6,8 +6,6 @@ Works for every subject that has labelled training examples: its augmentation wh
 
 from __future__ import annotations
 
-import copy
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +28,6 @@ from exporter.training.weights import state_digest
 
 #: Hinton's temperature and the soft answers' share, where a recipe's `extra` does not say
 TEMPERATURE, ALPHA = 2.0, 0.7
-#: steps timed to say beforehand how long a training will take
-_TIMED = 2
 
 
 @dataclass(frozen=True)
@@ -124,9 +120,6 @@ def tune_plan(subject: Subject, changed: Changed, recipe: Recipe, shipped: Shipp
     def start(model: nn.Module, progress: Progress | None) -> None:
         # faster by half for convolutions on a CPU, and no difference to anything else
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if progress is not None:
-            count, loss = examples(progress)
-            _say_how_long(what, model, loss, recipe, count, progress)
 
     def inputs() -> dict[str, str]:
         found = {"train": subject.split("train").digest(), **changed.inputs}
@@ -159,24 +152,3 @@ def _logits(output: Any) -> Tensor:
 
 def _laid_out(inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     return tuple(x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for x in inputs)
-
-
-def _say_how_long(what: str, model: nn.Module, loss: StepLoss, recipe: Recipe, examples: int, progress: Progress) -> None:
-    """Say before the training how long it will take, from a few steps of a copy that is thrown away."""
-    together = processes.current()
-    copied = together.placed(copy.deepcopy(model)).train()
-    steps = recipe.steps(examples)
-    started = 0.0
-    for step in range(_TIMED + 1):
-        if step == 1:
-            started = time.monotonic()  # the first one allocates
-        with together.autocast(recipe.precision == "bfloat16"):
-            loss(copied, recipe.rows(examples, step), np.random.default_rng(step)).backward()  # type: ignore[no-untyped-call]
-    minutes = round((time.monotonic() - started) / _TIMED * steps / 60)
-    long = f"about {minutes} minutes" if minutes > 1 else "about a minute" if minutes else "under a minute"
-    told = f"{what}: training on {examples:,} examples, {steps:,} steps, {long} on this machine"
-    say = getattr(progress, "say", None)
-    if say is not None:
-        say(told)
-    else:
-        progress(told, 0, steps)

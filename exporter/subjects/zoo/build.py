@@ -29,6 +29,12 @@ def ends_of(reference: Reference) -> Ends:
     return ends
 
 
+def require_weights(reference: Reference) -> None:
+    """Raise UserError where published weights are out of reach. The other zoos said so when they were asked for the ends."""
+    if reference.zoo == "timm" and reference.weights == PRETRAINED:
+        _zoo(reference).require_weights(reference)
+
+
 def inputs(ends: Ends, count: int) -> tuple[Tensor, ...]:
     """`count` synthetic examples in the signature's order."""
     arrays = synthetic.arrays(ends, count, np.random.default_rng(0))

@@ -66,6 +66,17 @@ def _fetched(repository: str, get: Callable[..., Any], instead: str = INSTEAD) -
         raise UserError(f"{repository} could not be had from the hub: {line[:200]}; {instead}.") from error
 
 
+def require(repository: str, filename: str = "model.safetensors") -> None:
+    """Raise UserError where a file is neither in the cache nor can the hub be asked for it; nothing is fetched."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        hf_hub_download(repository, filename, local_files_only=True)
+    except LocalEntryNotFoundError:
+        _require_reachable(repository, INSTEAD)
+
+
 def _require_reachable(repository: str, instead: str) -> None:
     """Raise UserError at once where the hub's name is not known here: its client would retry for half a minute."""
     from huggingface_hub import constants

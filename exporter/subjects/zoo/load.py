@@ -12,7 +12,7 @@ from edgedeploy.errors import UserError
 from exporter.subjects.arrays import chosen, read_splits
 from exporter.subjects.base import Progress, Split, SplitName, Student, Subject, Weights
 from exporter.subjects.zoo import synthetic
-from exporter.subjects.zoo.build import build, ends_of, inputs
+from exporter.subjects.zoo.build import build, ends_of, inputs, require_weights
 from exporter.subjects.zoo.ends import Ends, shared
 from exporter.subjects.zoo.family import family
 from exporter.subjects.zoo.pictures import read_pictures
@@ -60,6 +60,8 @@ def load_zoo(
         ends = shared(ends, ends_of(theirs), random=reference.random and theirs.random)
         taught = ZooStudent(theirs, ends)
     if data is None and not reference.random:
+        # what no data would help is said before data is asked for
+        require_weights(reference)
         needed = ", ".join(f"<split>_{spec.name}" for spec in ends.inputs)
         folder = ", or a folder of <split>/<class>/<image>" if ends.pixels is not None else ""
         raise UserError(

@@ -37,10 +37,7 @@ def build(reference: Reference, ends: Ends) -> nn.Module:
         return ImageModel(_create(reference, ends.size, ends.classes))
     path = reference.weights
     if not isinstance(path, Path):
-        config = _config(reference)
-        if not config.hf_hub_id:
-            raise UserError(f"timm has no weights of {reference.name} on the hub; {hub.INSTEAD}.")
-        path = hub.weights_file(config.hf_hub_id, config.hf_hub_filename or "model.safetensors")
+        path = hub.weights_file(*_on_the_hub(reference))
     # timm reads the file itself: it knows the checkpoints whose names are not the model's, and resizes embeddings
     # (told another number of classes than its own, it would leave the classifier as it was drawn, without a word)
     overlay = {"file": str(path), "custom_load": False, "source": "", "state_dict": None, "num_classes": ends.classes}
@@ -50,6 +47,19 @@ def build(reference: Reference, ends: Ends) -> nn.Module:
         line = next((line.strip() for line in str(error).splitlines()[1:] if line.strip()), str(error))
         raise UserError(f"the weights {path} are not those of {reference.title}: {line[:200]}") from error
     return ImageModel(made)
+
+
+def require_weights(reference: Reference) -> None:
+    """Raise UserError where published weights cannot be had, before they are fetched."""
+    hub.require(*_on_the_hub(reference))
+
+
+def _on_the_hub(reference: Reference) -> tuple[str, str]:
+    """Repository and file of the published weights. Raises UserError where there are none."""
+    config = _config(reference)
+    if not config.hf_hub_id:
+        raise UserError(f"timm has no weights of {reference.name} on the hub; {hub.INSTEAD}.")
+    return config.hf_hub_id, config.hf_hub_filename or "model.safetensors"
 
 
 def _config(reference: Reference) -> Any:

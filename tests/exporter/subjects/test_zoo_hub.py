@@ -121,6 +121,16 @@ def test_a_timm_model_by_name_on_the_hub(hub: tuple[Path, str], tmp_path: Path) 
     assert (found.get("origin"), found.get("classes")) == ("hub", 1000), found
 
 
+def test_a_timm_model_without_data_is_out_of_reach_before_it_lacks_data(tmp_path: Path) -> None:
+    found = loaded("timm:resnet18", None, "https://hub.invalid", tmp_path / "cache")
+    assert "hub.invalid is out of reach" in str(found.get("error")), found
+
+
+def test_a_timm_model_that_can_be_had_needs_data(hub: tuple[Path, str], tmp_path: Path) -> None:
+    found = loaded("timm:resnet18", None, hub[1], tmp_path / "cache")
+    assert "needs examples: --data" in str(found.get("error")), found
+
+
 def test_a_model_that_is_only_a_pickle_on_the_hub_is_refused(hub: tuple[Path, str], tmp_path: Path) -> None:
     served, endpoint = hub
     text_folder(served / "someone" / "old-bert", "bert")

@@ -258,7 +258,6 @@ def test_weights_without_a_classifier_are_refused(tmp_path: Path) -> None:
         ("timm:resnet17", {}, "timm has no model"),
         ("torchvision:resnet17", {}, "torchvision has no image classifier"),
         ("torchvision:resnet18", {}, "publishes the weights of resnet18 as a pickle"),
-        ("timm:resnet18", {}, "needs examples: --data"),
         ("hf:bert-base-uncased:600", {"weights": "random"}, "at most 512 tokens"),
         ("timm:inception_v3:16", {"weights": "random"}, "does not run at size 16"),
         ("timm:resnet18:32", {"weights": "random", "student": "hf:prajjwal1/bert-tiny"}, "must be the same"),
