@@ -11,18 +11,19 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from edgedeploy.errors import ClaimError, EdgedeployError, InternalError, TransientError, UserError
 from edgedeploy.interrupt import held
+from exporter import memory
 from exporter.outcome import Outcome, Refused
 
-#: what one export is taken to need at its highest: torch, a converter, and a model of some hundred megabytes
-JOB_GB = 4.0
 POLL_SEC = 0.2
+#: how often the memory that jobs hold is looked at
+LOOK_SEC = 1.0
 #: a child that was told to stop has this long
 STOP_SEC = 20.0
 _KINDS: dict[str, type[EdgedeployError]] = {
@@ -37,11 +38,17 @@ def kind_of(error: EdgedeployError) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """One subject on one runtime. arguments: of `edgedeploy export`, without --json."""
+    """One subject on one runtime. arguments: of `edgedeploy export`, without --json; operators: as asked for."""
 
     subject: str
     runtime: str
     arguments: tuple[str, ...]
+    operators: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What it is remembered by."""
+        return memory.Seen.key(self.subject, self.runtime, self.operators)
 
 
 @dataclass
@@ -50,15 +57,8 @@ class _Running:
     process: subprocess.Popen[str]
     reader: threading.Thread
     output: list[str]
-
-
-def available_gb() -> float:
-    """Memory that could be taken without swapping, in GB (10^9 bytes); Linux's MemAvailable."""
-    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/meminfo", encoding="ascii") as lines:
-        for line in lines:
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024 / 1e9
-    return 2 * JOB_GB
+    held_gb: float = 0.0
+    peak_gb: float = 0.0
 
 
 def side_by_side(
@@ -66,28 +66,63 @@ def side_by_side(
 ) -> list[Outcome]:
     """Run the jobs, at most `at_once` and no more than fit into `memory_gb`, and give the outcomes of all in the jobs' order.
 
-    A job waits while less than it may need is available; one always runs. Ctrl-C stops all of them; what they finished is
-    kept, and the same command goes on from there.
+    A job is expected to need what one like it was seen to hold, and waits while that is not there. One always runs. When
+    those that run together come to hold more than `memory_gb`, the last one begun is stopped and done again later: what it
+    finished is kept. Ctrl-C stops all of them, and the same command goes on from there.
     """
-    at_once = max(1, min(at_once, int(memory_gb // JOB_GB)))
+    seen = memory.Seen()
+    expected = {job: seen.expected_gb(job.kind) for job in jobs}
     waiting = _spread(jobs)
     running: list[_Running] = []
     done: dict[Job, list[Outcome]] = {}
+    looked = 0.0
     try:
         while waiting or running:
-            while waiting and len(running) < at_once and (not running or available_gb() >= JOB_GB):
+            while waiting and len(running) < at_once and _fits(expected, running, waiting[0], memory_gb):
                 # a child started by the time that Ctrl-C takes effect is one that is known, and stopped with the others
                 with held():
                     running.append(_start(waiting.pop(0), say, quiet=quiet))
             time.sleep(POLL_SEC)
+            if time.monotonic() - looked >= LOOK_SEC:
+                looked = time.monotonic()
+                _look(running)
+                if len(running) > 1 and sum(each.held_gb for each in running) > memory_gb:
+                    last = running.pop()
+                    _stop([last])
+                    expected[last.job] = max(expected[last.job], memory.MARGIN * last.peak_gb)
+                    waiting.insert(0, last.job)
+                    say(
+                        f"[{last.job.subject} {last.job.runtime}] stopped at {last.held_gb:.1f} GB: more than {memory_gb:g} GB "
+                        "together; it goes on when there is room"
+                    )
             for each in [each for each in running if each.process.poll() is not None]:
                 running.remove(each)
                 each.reader.join()
                 done[each.job] = _outcomes(each)
+                # one that found everything there says nothing of what making it takes
+                if any(outcome.state == "written" for outcome in done[each.job]):
+                    seen.note(each.job.kind, each.peak_gb)
     except BaseException:
         _stop(running)
         raise
     return [outcome for job in jobs for outcome in done[job]]
+
+
+def _fits(expected: Mapping[Job, float], running: Sequence[_Running], job: Job, memory_gb: float) -> bool:
+    """Whether there is memory for another: what the running ones have yet to take is taken already."""
+    if not running:
+        return True
+    to_come = sum(max(0.0, expected[each.job] - each.held_gb) for each in running)
+    planned = sum(max(expected[each.job], each.held_gb) for each in running) + expected[job]
+    return planned <= memory_gb and memory.available_gb() - to_come >= expected[job]
+
+
+def _look(running: Sequence[_Running]) -> None:
+    """Note what each holds now, in all its processes, and the highest of it."""
+    found = memory.held_gb([each.process.pid for each in running])
+    for each in running:
+        each.held_gb = found[each.process.pid]
+        each.peak_gb = max(each.peak_gb, each.held_gb)
 
 
 def _spread(jobs: Sequence[Job]) -> list[Job]:

@@ -59,7 +59,11 @@ class SomeFailed(EdgedeployError):
               help="For --cut auto: how many times as fast as this host each device is, and their link.")  # fmt: skip
 @click.option("-j", "--jobs", type=click.IntRange(1, 64), default=1, show_default=True,
               help="Exports side by side, each subject and runtime in a process of its own.")  # fmt: skip
-@click.option("--memory-gb", type=FiniteRange(1, 1e6), help="Memory that -j may use. Default: 80 % of what is available.")
+@click.option(
+    "--memory-gb",
+    type=FiniteRange(1, 1e6),
+    help="Memory that the exports of -j may hold together. Default: 80 % of what is available.",
+)
 @click.option("--retrain", is_flag=True, help="Train the weights anew instead of taking the shipped ones.")
 @click.option("--force", is_flag=True, help="Replace bundles that are there and were made from something else.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
@@ -166,7 +170,8 @@ def _side_by_side(
     pairs: list[tuple[str, str]], jobs: int, memory_gb: float | None, reporter: Reporter, *, quiet: bool
 ) -> list[Outcome]:
     """This very command once for every pair of subject and runtime, each in a process of its own."""
-    from exporter.parallel import Job, available_gb, side_by_side
+    from exporter.memory import available_gb
+    from exporter.parallel import Job, side_by_side
 
     given = click.get_current_context().params
     flags = [f"--{name}" for name in ("retrain", "force") if given[name]]
@@ -176,7 +181,10 @@ def _side_by_side(
     for option in ("data", "weights", "student", "target"):
         if given[option] is not None:
             passed += [f"--{option}", str(given[option])]
-    todo = [Job(subject, runtime, (*passed, "--subject", subject, "--runtime", runtime)) for subject, runtime in pairs]
+    todo = [
+        Job(subject, runtime, (*passed, "--subject", subject, "--runtime", runtime), given["operators"])
+        for subject, runtime in pairs
+    ]
     limit = memory_gb if memory_gb is not None else 0.8 * available_gb()
     return side_by_side(todo, jobs, limit, reporter.say, quiet=quiet)
 
