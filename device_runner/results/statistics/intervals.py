@@ -14,7 +14,7 @@ is the geometric mean, and an interval of a ratio is one of a difference.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ CONFIDENCE = 0.95
 
 
 @lru_cache(maxsize=256)
-def _t_quantile(degrees: float) -> float:
+def t_quantile(degrees: float) -> float:
     """97.5 % quantile of Student's t."""
     from scipy.special import stdtrit
 
@@ -47,7 +47,8 @@ def quantile(samples: npt.NDArray[np.generic], q: float) -> float | None:
     return float(np.quantile(samples.astype(np.float64), q)) if len(samples) >= needed else None
 
 
-def _interval(logs: Sequence[float], method: str) -> Interval | None:
+def interval_of_logs(logs: Sequence[float], method: str) -> Interval | None:
+    """The interval of the mean of `logs`, one a launch, on the scale of what they are logarithms of. None of nothing."""
     n = len(logs)
     if not n:
         return None
@@ -55,7 +56,7 @@ def _interval(logs: Sequence[float], method: str) -> Interval | None:
     if n < MIN_LAUNCHES:
         return Interval(estimate=math.exp(mean), launches=n, method=f"{method}; no interval from under {MIN_LAUNCHES} launches")
     variance = math.fsum((value - mean) ** 2 for value in logs) / (n - 1)
-    half = _t_quantile(n - 1) * math.sqrt(variance / n)
+    half = t_quantile(n - 1) * math.sqrt(variance / n)
     return Interval(
         estimate=math.exp(mean), low=math.exp(mean - half), high=math.exp(mean + half), launches=n,
         method=f"{method}, 95 % t interval on logarithms",
@@ -68,47 +69,7 @@ def estimate(values: Sequence[float | None], what: str) -> Interval | None:
     None when no launch has one. `what` names the number: "median of each launch".
     """
     logs = [math.log(value) for value in values if value is not None and value > 0]
-    return _interval(logs, f"geometric mean of the {what}")
-
-
-def ratio(numerator: Mapping[int, float], denominator: Mapping[int, float]) -> Interval | None:
-    """The ratio of two artifacts' times, from block -> median of the launch in that block.
-
-    Paired by block: launches that ran side by side share what the device was doing, which the difference of logarithms
-    takes out; a block where only one of them has a valid launch says nothing. None when no block has both. Blocks run in
-    alternating order (ABBA), so that a steady drift adds to one difference what it takes from the next.
-    """
-    shared = sorted(set(numerator) & set(denominator))
-    logs = [math.log(numerator[block]) - math.log(denominator[block]) for block in shared]
-    return _interval(logs, "geometric mean of the ratios within a block")
-
-
-def unpaired_ratio(numerator: Sequence[float], denominator: Sequence[float]) -> Interval | None:
-    """The ratio of two artifacts' times from launches that did not run side by side; None where one has none.
-
-    B. L. Welch, "The generalization of Student's problem when several different population variances are involved"
-    (Biometrika, 1947): the two may scatter differently. `launches` is the lesser number of the two.
-    """
-    logs = [[math.log(value) for value in values if value > 0] for values in (numerator, denominator)]
-    counts = [len(each) for each in logs]
-    if not all(counts):
-        return None
-    means = [math.fsum(each) / len(each) for each in logs]
-    difference, method = means[0] - means[1], "ratio of the geometric means"
-    if min(counts) < MIN_LAUNCHES:
-        method = f"{method}; no interval from under {MIN_LAUNCHES} launches"
-        return Interval(estimate=math.exp(difference), launches=min(counts), method=method)
-    shares = [
-        math.fsum((value - mean) ** 2 for value in each) / (n - 1) / n
-        for each, mean, n in zip(logs, means, counts, strict=True)
-    ]
-    spread = sum(shares)
-    degrees = spread**2 / sum(share**2 / (n - 1) for share, n in zip(shares, counts, strict=True)) if spread else 1.0
-    half = _t_quantile(degrees) * math.sqrt(spread)
-    return Interval(
-        estimate=math.exp(difference), low=math.exp(difference - half), high=math.exp(difference + half),
-        launches=min(counts), method=f"{method}, Welch's 95 % t interval on logarithms",
-    )  # fmt: skip
+    return interval_of_logs(logs, f"geometric mean of the {what}")
 
 
 def scaled(interval: Interval | None, factor: float) -> Interval | None:
