@@ -80,12 +80,12 @@ def compare(baseline: RunRecord, candidate: RunRecord, margin: float, allowed: C
 
 def ratio_of(numerator: RunRecord, denominator: RunRecord) -> Interval | None:
     """The ratio of two runs' times: paired by block where they are of one experiment. None where they share no block."""
-    medians = _medians(numerator), _medians(denominator)
+    medians = launch_medians(numerator), launch_medians(denominator)
     if numerator.experiment.id == denominator.experiment.id:
         return ratio(*medians)
     return unpaired_ratio(list(medians[0].values()), list(medians[1].values()))
 
 
-def _medians(record: RunRecord) -> dict[int, float]:
+def launch_medians(record: RunRecord) -> dict[int, float]:
     """block (launch, where blocks mean nothing) -> median of the steady samples, nanoseconds."""
     return {launch.block: launch.steady_median_ns for launch in record.launches if launch.valid and launch.steady_median_ns}

@@ -12,13 +12,14 @@ from edgedeploy.ranges import Percent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from device_runner.results.several import Together
     from device_runner.results.store import Store
     from device_runner.results.versus import Comparison
     from edgedeploy.record import RunRecord
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="BASELINE CANDIDATE | EXPERIMENT")
+@click.argument("runs", nargs=-1, required=True, metavar="BASELINE CANDIDATE... | EXPERIMENT")
 @click.option(
     "--margin", type=Percent(0, 100), default="2%", show_default=True, help="A change that is of no practical consequence."
 )
@@ -41,18 +42,32 @@ def command(runs: tuple[str, ...], margin: float, despite: str, limit: float | N
     of one experiment, else by Welch's t. The verdict is of the whole interval against the margin: faster, slower, same within
     the margin, or cannot tell, where more launches would help. Runs that were measured differently are refused.
 
+    Of more than two: whether any differ (Kruskal-Wallis), which pairs do (Conover, adjusted by Holm), and how far apart they
+    lie (Cliff's delta), over the medians of the launches.
+
     \b
     Examples:
       edgedeploy compare 20260131-120000-abc123.00 20260131-120000-abc123.01
       edgedeploy compare 20260131-120000-abc123 --margin 1%
       edgedeploy compare BASELINE CANDIDATE --fail-if-slower 2% --json
+      edgedeploy compare IDENTITY SPTQ DSPTQ
     """
     from pathlib import Path
 
-    from device_runner.results import versus
+    from device_runner.results import several, versus
     from device_runner.results.store import Store
 
-    baseline, candidate = _records(Store(Path(out)), runs)
+    records = _records(Store(Path(out)), runs)
+    if len(records) > 2:
+        if limit is not None:
+            raise click.UsageError("--fail-if-slower is of one candidate: name a baseline and a candidate")
+        together = several.compare_all(records, _aspects(despite))
+        if as_json:
+            click.echo(json.dumps(_document_of_several(together), indent=1))
+        else:
+            _print_several(together)
+        return 0
+    baseline, candidate = records
     found = versus.compare(baseline, candidate, margin, _aspects(despite))
     failed = limit is not None and found.slower_than(limit)
     if as_json:
@@ -76,20 +91,17 @@ def _aspects(given: str) -> Sequence[str]:
     return named
 
 
-def _records(store: Store, runs: tuple[str, ...]) -> tuple[RunRecord, RunRecord]:
+def _records(store: Store, runs: tuple[str, ...]) -> list[RunRecord]:
     from edgedeploy.errors import UserError
 
     if len(runs) == 1 and store.experiment_file(runs[0]).is_file():
         of_experiment = store.runs_of(runs[0])
-        if len(of_experiment) != 2:
-            raise UserError(
-                f"{runs[0]} has {len(of_experiment)} finished runs; name the two to compare"
-                + (f": {', '.join(of_experiment[:20])}" if of_experiment else "")
-            )
+        if len(of_experiment) < 2:
+            raise UserError(f"{runs[0]} has {len(of_experiment)} finished runs; name two to compare")
         runs = tuple(of_experiment)
-    if len(runs) != 2:
-        raise click.UsageError("name a baseline and a candidate, or one experiment that has two runs")
-    return store.read(runs[0]), store.read(runs[1])
+    if len(runs) < 2:
+        raise click.UsageError("name a baseline and a candidate, or one experiment that has two runs or more")
+    return [store.read(run) for run in runs]
 
 
 def _print(found: Comparison) -> None:
@@ -123,3 +135,45 @@ def _document(found: Comparison, limit: float | None, *, failed: bool) -> dict[s
         "fail_if_slower": limit,
         "failed": failed,
     }
+
+
+def _print_several(found: Together) -> None:
+    from device_runner.results.several import LEVEL
+    from device_runner.results.table import bounds_of
+    from edgedeploy.terminal import clean, table
+
+    for number, record in enumerate(found.records, 1):
+        median = f", median {record.median_ms.estimate:.4g} ms" if record.median_ms else ""
+        click.echo(clean(f"{number}  {record.id}  {record.artifact.label}{median}"))
+    said = "they differ" if found.differ else "no difference was shown"
+    click.echo(f"\nKruskal-Wallis over launch medians: H {found.h:.4g}, p {found.p:.3g}: {said} (level {LEVEL:.0%})\n")
+    places = {record.id: number for number, record in enumerate(found.records, 1)}
+    rows = [
+        (
+            f"{places[pair.second.id]} / {places[pair.first.id]}", f"{pair.ratio.estimate:.3f}{bounds_of(pair.ratio, 3)}",
+            f"{pair.p:.3g}", f"{pair.effect.delta:+.2f} {pair.effect.magnitude}", "yes" if pair.shown else "not shown",
+        )
+        for pair in found.pairs
+    ]  # fmt: skip
+    table(("pair", "ratio of times", "Conover p (Holm)", "Cliff's delta", "differ"), rows)
+    for aspect, text in found.despite.items():
+        click.echo(clean(f"warning: {aspect} differs: {text}"))
+    for note in found.notes:
+        click.echo(f"warning: {note}")
+
+
+def _document_of_several(found: Together) -> dict[str, Any]:
+    return {
+        "runs": [record.id for record in found.records],
+        "kruskal_wallis": {"h": found.h, "p": found.p, "differ": found.differ},
+        "pairs": [
+            {
+                "first": pair.first.id, "second": pair.second.id, "ratio": pair.ratio.model_dump(mode="json"),
+                "conover_holm_p": pair.p, "cliffs_delta": pair.effect.delta, "magnitude": pair.effect.magnitude,
+                "shown": pair.shown,
+            }
+            for pair in found.pairs
+        ],
+        "despite": found.despite,
+        "notes": list(found.notes),
+    }  # fmt: skip

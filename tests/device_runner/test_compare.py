@@ -146,3 +146,50 @@ def test_the_unpaired_interval_is_welchs() -> None:
     assert found.low == pytest.approx(np.exp(expected.low))
     assert found.high == pytest.approx(np.exp(expected.high))
     assert unpaired_ratio([], one) is None
+
+
+def test_more_than_two_are_ranked_pair_by_pair(runs: Path, invoke: Invoke) -> None:
+    faster = [0.5 * ms for ms in STEADY]
+    alike = [ms + 0.005 for ms in STEADY]
+    keep(runs, *(record(f"{FIRST}.0{at}", each) for at, each in enumerate((STEADY, faster, alike))))
+    named = [f"{FIRST}.0{at}" for at in range(3)]
+    found = ask(invoke, runs, *named)
+    assert found["runs"] == named
+    expected = stats.kruskal(STEADY, faster, alike)
+    assert (found["kruskal_wallis"]["h"], found["kruskal_wallis"]["p"]) == pytest.approx((expected.statistic, expected.pvalue))
+    told = {(pair["first"][-2:], pair["second"][-2:]): pair for pair in found["pairs"]}
+    assert {names: pair["shown"] for names, pair in told.items()} == {
+        ("00", "01"): True, ("00", "02"): False, ("01", "02"): True
+    }  # fmt: skip
+    assert told["00", "01"]["cliffs_delta"] == -1
+    assert told["01", "02"]["magnitude"] == "large"
+    assert told["00", "01"]["ratio"]["estimate"] == pytest.approx(0.5)
+    shown = invoke("compare", *named, "--out", str(runs)).stdout
+    assert "they differ" in shown
+    assert "-1.00 large" in shown
+
+
+def test_of_several_a_difference_between_any_two_is_refused(runs: Path, invoke: Invoke) -> None:
+    # 40, 47 and 33 degrees: each within 10 of the first, the last two not of each other
+    keep(runs, *(record(f"{FIRST}.0{at}", STEADY, celsius=celsius) for at, celsius in enumerate((40.0, 47.0, 33.0))))
+    named = [f"{FIRST}.0{at}" for at in range(3)]
+    assert "thermal (" in ask(invoke, runs, *named, code=2)["error"]["message"]
+    assert list(ask(invoke, runs, *named, "--despite", "thermal")["despite"]) == ["thermal"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("00", "01", "00"), "named twice"),
+        (("00", "01", "09"), "not valid"),
+        (("00", "01", "02"), "under 3 valid launches"),
+        (("00", "01", "03", "--fail-if-slower", "2%"), "one candidate"),
+    ],
+)
+def test_several_that_cannot_be_compared(arguments: tuple[str, ...], said: str, runs: Path, invoke: Invoke) -> None:
+    keep(
+        runs, record(f"{FIRST}.00", STEADY), record(f"{FIRST}.01", STEADY), record(f"{FIRST}.02", STEADY[:2]),
+        record(f"{FIRST}.03", STEADY), record(f"{FIRST}.09", STEADY, valid=False),
+    )  # fmt: skip
+    named = [f"{FIRST}.{each}" if each.isdigit() else each for each in arguments]
+    assert said in ask(invoke, runs, *named, code=2)["error"]["message"]

@@ -1,7 +1,7 @@
 """Whether several groups differ, and which: by ranks, so that no late sample and no shape of a distribution decides.
 
-Conover's test is here and not from scikit-posthocs because that brings pandas, statsmodels, seaborn and matplotlib, about 200 MB
-on a host that only measures; the tests hold it against scikit-posthocs's numbers and against the formula written out in R.
+Conover's test is here and not from scikit-posthocs because that brings pandas, statsmodels, seaborn and matplotlib, some 230 MB on
+a host that only measures; the tests hold it against scikit-posthocs's numbers and against the formula written out in R.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def conover(groups: Sequence[Sequence[float]]) -> dict[tuple[int, int], float]:
     counts = [len(group) for group in groups]
     n, k = sum(counts), len(groups)
     pairs = [(i, j) for i in range(k) for j in range(i + 1, k)]
-    ranks = np.split(stats.rankdata(np.concatenate([np.asarray(group, dtype=np.float64) for group in groups])), np.cumsum(counts)[:-1])
+    ranks = np.split(
+        stats.rankdata(np.concatenate([np.asarray(group, dtype=np.float64) for group in groups])), np.cumsum(counts)[:-1]
+    )
     means = [float(each.mean()) for each in ranks]
     total = float(sum((each**2).sum() for each in ranks))
     spread = (total - n * (n + 1) ** 2 / 4) / (n - 1)

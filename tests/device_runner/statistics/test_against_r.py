@@ -14,7 +14,16 @@ from scipy import stats
 from device_runner.results.statistics import cliffs_delta, conover, holm, kruskal_wallis, mcnemar, wilcoxon
 
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "cases.json").read_text())
-#: scikit_posthocs.posthoc_conover(groups, p_adjust="holm") of version 0.17.1, by case: POSTHOCS_HERE
+#: scikit_posthocs.posthoc_conover(groups, p_adjust="holm") of version 0.17.1, the pairs in order
+POSTHOCS = {
+    "groups apart": [0.0017497366000700514, 0.0013889992309157294, 5.8157559696987e-06],
+    "groups tied": [
+        0.11636653009911546, 0.28493824824726777, 0.0123943426172538, 0.02530152526565241, 0.230663936255189,
+        0.003375911364191946,
+    ],
+    "groups uneven": [0.0753455011030651],
+    "groups alike": [1.0, 1.0, 1.0],
+}  # fmt: skip
 
 
 def of(kind: str) -> list[Any]:
@@ -28,6 +37,7 @@ def test_kruskal_wallis_and_conover_are_rs(case: dict[str, Any]) -> None:
     found = conover(case["groups"])
     assert list(found) == list(combinations(range(len(case["groups"])), 2))
     assert list(found.values()) == pytest.approx(case["conover_holm"], rel=1e-9)
+    assert list(found.values()) == pytest.approx(POSTHOCS[case["case"]], rel=1e-9)
 
 
 @pytest.mark.parametrize("case", of("pairs"))
@@ -75,7 +85,14 @@ def test_cliffs_delta_counts_the_pairs() -> None:
 
 @pytest.mark.parametrize(
     ("above", "of_pairs", "magnitude"),
-    [(0, 1000, "negligible"), (146, 1000, "negligible"), (147, 1000, "small"), (330, 1000, "medium"), (474, 1000, "large"), (1, 1, "large")],
+    [
+        (0, 1000, "negligible"),
+        (146, 1000, "negligible"),
+        (147, 1000, "small"),
+        (330, 1000, "medium"),
+        (474, 1000, "large"),
+        (1, 1, "large"),
+    ],
 )
 def test_the_magnitudes_are_romanos(above: int, of_pairs: int, magnitude: str) -> None:
     # `above` of the values are over the one they are held against, the others equal to it
