@@ -50,8 +50,8 @@ class ArtifactRef(Strict):
     """The artifact of a run, by digest; the rest is copied from its manifest so that a record can be read alone."""
 
     digest: Sha256
-    #: "bundle", or "as-given" for a bare model file
-    kind: Literal["bundle", "as-given"]
+    #: "bundle", "as-given" for a bare model file, or "imported" for somebody else's timings
+    kind: Literal["bundle", "as-given", "imported"]
     path: Name
     subject: Name
     operator: Name

@@ -32,6 +32,14 @@ def _subject(one: RunRecord, other: RunRecord) -> str:
     return _unlike("subjects", one.artifact.subject, other.artifact.subject)
 
 
+def _origin(one: RunRecord, other: RunRecord) -> str:
+    imported = [record.artifact.kind == "imported" for record in (one, other)]
+    files = [record.software.get("imported_sha256", "") for record in (one, other)]
+    if imported[0] != imported[1]:
+        return f"{(one if imported[0] else other).id} is imported, the other was measured here"
+    return _unlike("files imported", *(record.artifact.path for record in (one, other))) if files[0] != files[1] else ""
+
+
 def _device(one: RunRecord, other: RunRecord) -> str:
     a, b = one.devices[0], other.devices[0]
     cpus = [each.facts.get("cpu") for each in (a, b)]
@@ -114,6 +122,7 @@ def _joined(parts: list[str]) -> str:
 #: what must be alike, in the order it is said
 ASPECTS: dict[str, Callable[[RunRecord, RunRecord], str]] = {
     "subject": _subject,
+    "origin": _origin,
     "device": _device,
     "emulation": _emulation,
     "software": _software,

@@ -63,7 +63,8 @@ def compare_all(records: Sequence[RunRecord], allowed: Collection[str] = ()) -> 
     short = [record.id for record, group in zip(records, groups, strict=True) if len(group) < MIN_LAUNCHES]
     if short:
         raise UserError(
-            f"under {MIN_LAUNCHES} valid launches, nothing to rank: {', '.join(short)}; give bench --launches {MIN_LAUNCHES} or more"
+            f"under {MIN_LAUNCHES} valid launches, nothing to rank: {', '.join(short)}; "
+            f"give bench --launches {MIN_LAUNCHES} or more"
         )
     h, p = kruskal_wallis(groups)
     pairs = []
@@ -98,7 +99,7 @@ def _comparable(records: Sequence[RunRecord], allowed: Collection[str]) -> dict[
 
 
 def _notes(records: Sequence[RunRecord]) -> tuple[str, ...]:
-    if len({record.experiment.id for record in records}) == 1:
+    if len({record.experiment.id for record in records}) == 1 and records[0].artifact.kind != "imported":
         return ()
     return (
         "not all interleaved: what the device did differently between the experiments is in the ranks; name all artifacts in "

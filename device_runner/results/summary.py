@@ -32,7 +32,7 @@ def _comparable(one: RunRecord, other: RunRecord) -> bool:
     a, b = one.artifact, other.artifact
     same = (a.subject, a.runtime, a.backend, a.kind) == (b.subject, b.runtime, b.backend, b.kind)
     there = one.experiment.id == other.experiment.id and one.devices[0].name == other.devices[0].name
-    return same and there and one.plan == other.plan and one.valid and other.valid and a.kind == "bundle"
+    return same and there and one.plan == other.plan and one.valid and other.valid and a.kind != "as-given"
 
 
 def _identity(record: RunRecord, records: Sequence[RunRecord]) -> RunRecord | None:

@@ -63,7 +63,7 @@ def compare(baseline: RunRecord, candidate: RunRecord, margin: float, allowed: C
             f"{baseline.id} and {candidate.id} were not measured alike: {reasons}. Measure both in one `edgedeploy bench`, "
             f"or compare them all the same with --despite {','.join(refused)}"
         )
-    paired = baseline.experiment.id == candidate.experiment.id
+    paired = _interleaved(baseline, candidate)
     found = ratio_of(candidate, baseline)
     if found is None:
         raise UserError(f"{baseline.id} and {candidate.id} have no launches to compare; measure them again")
@@ -81,9 +81,14 @@ def compare(baseline: RunRecord, candidate: RunRecord, margin: float, allowed: C
 def ratio_of(numerator: RunRecord, denominator: RunRecord) -> Interval | None:
     """The ratio of two runs' times: paired by block where they are of one experiment. None where they share no block."""
     medians = launch_medians(numerator), launch_medians(denominator)
-    if numerator.experiment.id == denominator.experiment.id:
+    if _interleaved(numerator, denominator):
         return ratio(*medians)
     return unpaired_ratio(list(medians[0].values()), list(medians[1].values()))
+
+
+def _interleaved(one: RunRecord, other: RunRecord) -> bool:
+    # of an imported experiment nobody says in which order it was done
+    return one.experiment.id == other.experiment.id and one.artifact.kind != "imported"
 
 
 def launch_medians(record: RunRecord) -> dict[int, float]:

@@ -42,6 +42,10 @@ class RunWriter:
             with stream.open("r+b") as file:
                 file.truncate(data.rfind(b"\n") + 1)
 
+    def clear_stream(self) -> None:
+        """Forget the samples of a run that is not finished and is not to be gone on with."""
+        (self.directory / STREAM).unlink(missing_ok=True)
+
     def streamed_launches(self) -> set[int]:
         """The launches that have samples in the stream, recorded or not."""
         stream = self.directory / STREAM

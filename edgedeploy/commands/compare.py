@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--despite", default="", metavar="ASPECT[,ASPECT…]",
-    help="Although these differ: subject, device, emulation, software, threads, cores, plan, governor, thermal; or all.",
+    help="Although these differ: subject, origin, device, emulation, software, threads, cores, plan, governor, thermal; all.",
 )  # fmt: skip
 @click.option(
     "--fail-if-slower", "limit", type=Percent(0, 10_000), metavar="PERCENT",

@@ -170,6 +170,39 @@ def samples(run: str, as_csv: bool, out: str, as_json: bool) -> int:
     return 0
 
 
+@command.command("import")
+@click.argument("file", type=click.Path(dir_okay=False), metavar="FILE.csv")
+@click.option("--map", "maps", multiple=True, metavar="COLUMN=FIELD", help="This column is that field; once for each.")
+@click.option("--set", "constants", multiple=True, metavar="FIELD=VALUE", help="This field is the same in every row.")
+@_runs
+@_json
+def import_(file: str, maps: tuple[str, ...], constants: tuple[str, ...], out: str, as_json: bool) -> int:
+    """Take in somebody else's timings and accuracies from a CSV file, a row per sample.
+
+    Fields: subject, operator, runtime, device, tier (rows that agree in these are one run), launch (the unit of every
+    interval: without it all rows are one launch and there are no intervals), latency_ms or latency_s, accuracy or
+    accuracy_percent, examples (how many the accuracy is over). Imported runs are marked, and not compared with measured ones without --despite origin.
+
+    \b
+    Example:
+      edgedeploy results import study.csv --map Model=subject --map Op=operator --map Round=launch --map Time=latency_s
+    """
+    from pathlib import Path
+
+    from device_runner.results.outside import columns, importing
+    from edgedeploy.terminal import clean
+
+    experiment, records = importing.import_file(_store(out), Path(file), columns.parse(maps, constants))
+    if as_json:
+        runs = [{"id": record.id, "label": record.artifact.label, "launches": len(record.launches)} for record in records]
+        click.echo(json.dumps({"experiment": experiment, "runs": runs}, indent=1))
+    else:
+        for record in records:
+            click.echo(clean(f"{record.id}  {record.artifact.label}, {len(record.launches)} launch(es)"))
+        click.echo(f"imported {len(records)} run(s) as {experiment}")
+    return 0
+
+
 @command.command("path")
 @click.argument("run")
 @_runs

@@ -1,7 +1,7 @@
 """Whether several groups differ, and which: by ranks, so that no late sample and no shape of a distribution decides.
 
-Conover's test is here and not from scikit-posthocs because that brings pandas, statsmodels, seaborn and matplotlib, some 230 MB on
-a host that only measures; the tests hold it against scikit-posthocs's numbers and against the formula written out in R.
+Conover's test is here and not from scikit-posthocs because that brings pandas, statsmodels, seaborn and matplotlib, some 230 MB
+on a host that only measures; the tests hold it against scikit-posthocs's numbers and against the formula written out in R.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Results from and for others: their timings taken in, ours given out."""
