@@ -7,6 +7,7 @@ and the append-only `samples.jsonl`. `ROOT/experiments/<id>.json` holds what an 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +65,13 @@ class Store:
 
     def ids(self) -> list[str]:
         """The finished runs, the oldest first (ids begin with the time)."""
-        return sorted(path.parent.name for path in self.root.glob(f"*/{RUN}") if _SAFE.fullmatch(path.parent.name))
+        try:
+            names = os.listdir(self.root)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        root = os.fspath(self.root)
+        # strings, not Path objects: of 20,000 runs those alone would take a second
+        return sorted(name for name in names if _SAFE.fullmatch(name) and os.path.exists(f"{root}/{name}/{RUN}"))
 
     def runs_of(self, experiment: str) -> list[str]:
         """The finished runs of an experiment, in its order."""

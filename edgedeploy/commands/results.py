@@ -74,28 +74,16 @@ def list_(out: str, as_json: bool) -> int:
     Example:
       edgedeploy results list --json
     """
-    from edgedeploy.errors import UserError
+    from dataclasses import asdict
+
+    from device_runner.results import index
     from edgedeploy.terminal import clean
 
     store = _store(out)
-    entries, broken = [], False
-    for identifier in store.ids():
-        try:
-            record = store.read(identifier)
-        except UserError as error:
-            broken = True
-            click.echo(f"edgedeploy: {clean(str(error))}", err=True)
-            continue
-        artifact, median = record.artifact, record.median_ms
-        entries.append(
-            {
-                "id": record.id, "experiment": record.experiment.id, "created": record.created, "subject": artifact.subject,
-                "operator": artifact.operator, "runtime": artifact.runtime, "backend": artifact.backend,
-                "precision": artifact.precision, "device": record.devices[0].name, "threads": record.plan.threads,
-                "valid": record.valid, "median_ms": median.estimate if median else None,
-                "path": str(store.directory(record.id)),
-            }
-        )  # fmt: skip
+    found, broken = index.entries(store)
+    for reason in broken:
+        click.echo(f"edgedeploy: {clean(reason)}", err=True)
+    entries = [{**asdict(entry), "path": str(store.directory(entry.id))} for entry in found]
     if as_json:
         click.echo(json.dumps({"runs": entries}, indent=1))
     elif not entries:
@@ -181,7 +169,8 @@ def import_(file: str, maps: tuple[str, ...], constants: tuple[str, ...], out: s
 
     Fields: subject, operator, runtime, device, tier (rows that agree in these are one run), launch (the unit of every
     interval: without it all rows are one launch and there are no intervals), latency_ms or latency_s, accuracy or
-    accuracy_percent, examples (how many the accuracy is over). Imported runs are marked, and not compared with measured ones without --despite origin.
+    accuracy_percent, examples (how many the accuracy is over). Imported runs are marked, and not compared with
+    measured ones without --despite origin.
 
     \b
     Example:
