@@ -86,7 +86,8 @@ def bench(
         identifier = experiment.new_id()
         entries = tuple(
             Entry(
-                run=experiment.run_id(identifier, index), path=str(path.resolve()), kind="bundle" if path in whole else "as-given",
+                run=experiment.run_id(identifier, index), path=str(path.resolve()),
+                kind="bundle" if path in whole else "as-given",
                 digest=workload.artifact.digest, shapes={} if path in whole else dict(shapes),
             )
             for index, (path, workload) in enumerate(zip(found, workloads, strict=True))

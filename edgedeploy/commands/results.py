@@ -192,6 +192,49 @@ def import_(file: str, maps: tuple[str, ...], constants: tuple[str, ...], out: s
     return 0
 
 
+@command.command("export")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_EXPERIMENT...")
+@click.option(
+    "--format", "form", type=click.Choice(["csv", "parquet", "json"]), default="csv", show_default=True,
+    help="CSV or Parquet: a line per sample; JSON: the records with their samples.",
+)  # fmt: skip
+@click.option(
+    "--to", "target", type=click.Path(dir_okay=False), required=True, metavar="FILE", help="A file that is not there yet."
+)
+@_runs
+@_json
+def export(runs: tuple[str, ...], form: Any, target: str, out: str, as_json: bool) -> int:
+    """Write runs with all their samples to one file.
+
+    In a CSV file a name that a spreadsheet would calculate (it begins with =, +, - or @) has a ' before it.
+
+    \b
+    Examples:
+      edgedeploy results export 20260131-120000-abc123 --to samples.csv
+      edgedeploy results export 20260131-120000-abc123.00 --format parquet --to samples.parquet
+    """
+    from pathlib import Path
+
+    from device_runner.results.outside import exporting
+    from edgedeploy.errors import UserError
+    from edgedeploy.terminal import clean
+
+    store = _store(out)
+    ids: list[str] = []
+    for identifier in runs:
+        named = store.runs_of(identifier) if store.experiment_file(identifier).is_file() else [identifier]
+        if not named:
+            raise UserError(f"{identifier} has no finished run; go on with: edgedeploy bench --resume {identifier}")
+        ids += named
+    records = [store.read(run) for run in dict.fromkeys(ids)]
+    exporting.export(store, records, Path(target), form)
+    if as_json:
+        click.echo(json.dumps({"path": target, "format": form, "runs": [record.id for record in records]}))
+    else:
+        click.echo(clean(f"{len(records)} run(s) in {target}"))
+    return 0
+
+
 @command.command("path")
 @click.argument("run")
 @_runs
