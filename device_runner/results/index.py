@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from device_runner.results.store import RUN, Store
@@ -43,9 +43,6 @@ class Entry:
     median_ms: float | None
 
 
-_FIELDS = tuple(field.name for field in fields(Entry))
-
-
 def entry_of(record: RunRecord) -> Entry:
     artifact = record.artifact
     return Entry(
@@ -61,10 +58,11 @@ def entries(store: Store) -> tuple[list[Entry], list[str]]:
     found: list[Entry] = []
     new: dict[str, tuple[str, Entry]] = {}
     broken: list[str] = []
-    ids = store.ids()
+    # strings, not Path objects: of 20,000 runs those alone would take a second
+    ids, root = store.ids(), os.fspath(store.root)
     for run in ids:
         try:
-            stamp = _stamp(store.directory(run) / RUN)
+            stamp = _stamp(f"{root}/{run}/{RUN}")
             known = kept.get(run)
             if known is not None and known[0] == stamp:
                 found.append(known[1])
@@ -83,7 +81,7 @@ def entries(store: Store) -> tuple[list[Entry], list[str]]:
     return found, broken
 
 
-def _stamp(file: Path) -> str:
+def _stamp(file: str) -> str:
     status = os.stat(file)
     return f"{status.st_size}.{status.st_mtime_ns}.{status.st_ino}"
 
@@ -104,7 +102,7 @@ def _load(file: Path) -> dict[str, tuple[str, Entry]]:
             if connection.execute("PRAGMA user_version").fetchone() != (_VERSION,):
                 return {}
             for run, stamp, text in connection.execute("SELECT run, stamp, entry FROM runs"):
-                kept[str(run)] = (str(stamp), Entry(**dict(zip(_FIELDS, json.loads(text), strict=True))))
+                kept[str(run)] = (str(stamp), Entry(*json.loads(text)))
     except (sqlite3.Error, ValueError, TypeError):
         return {}
     return kept
@@ -113,7 +111,7 @@ def _load(file: Path) -> dict[str, tuple[str, Entry]]:
 def _save(file: Path, new: dict[str, tuple[str, Entry]], gone: Iterable[str]) -> None:
     if file.is_symlink():
         return
-    lines = [(run, stamp, json.dumps(list(asdict(entry).values()))) for run, (stamp, entry) in new.items()]
+    lines = [(run, stamp, json.dumps(list(vars(entry).values()))) for run, (stamp, entry) in new.items()]
     for again in (True, False):
         try:
             with closing(_open(file)) as connection:

@@ -74,8 +74,6 @@ def list_(out: str, as_json: bool) -> int:
     Example:
       edgedeploy results list --json
     """
-    from dataclasses import asdict
-
     from device_runner.results import index
     from edgedeploy.terminal import clean
 
@@ -83,7 +81,7 @@ def list_(out: str, as_json: bool) -> int:
     found, broken = index.entries(store)
     for reason in broken:
         click.echo(f"edgedeploy: {clean(reason)}", err=True)
-    entries = [{**asdict(entry), "path": str(store.directory(entry.id))} for entry in found]
+    entries = [{**vars(entry), "path": f"{store.root}/{entry.id}"} for entry in found]
     if as_json:
         click.echo(json.dumps({"runs": entries}, indent=1))
     elif not entries:
