@@ -93,13 +93,18 @@ def _facts(entry: Entry, report: Report) -> tuple[tuple[str, str], ...]:
 
 def _sure(found: Recommendation, by_id: dict[str, Entry]) -> tuple[str, ...]:
     assert found.choice is not None
-    said = [found.reason[:1].upper() + found.reason[1:] + "."]
+    said = [f"{_sentence(found.reason)}."]
     if found.alike:
         said.append(f"Cannot be told apart from it: {_names(found.alike, by_id)}.")
     if found.choice.median_ms is not None and found.choice.median_ms.low is None:
         said.append("There are too few launches for an interval: bench --launches 3 or more.")
-    # a reason that `recommend` gives begins in lower case, as its command prints it after "note:"
-    return (*said, *(note[:1].upper() + note[1:] + "." for note in found.notes))
+    return (*said, *(f"{_sentence(note)}." for note in found.notes))
+
+
+def _sentence(text: str) -> str:
+    """What `recommend` says after a colon, as a sentence; one that begins with an artifact's name keeps it as it is."""
+    first = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if first in ("it", "its", "the") else text
 
 
 def _names(records: Sequence[RunRecord], by_id: dict[str, Entry]) -> str:

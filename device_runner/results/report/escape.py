@@ -11,7 +11,10 @@ from edgedeploy.terminal import clean
 
 #: a name, a reason or a warning longer than this is cut, with an ellipsis; the whole of it stays in the store
 MAX_TEXT = 400
-_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>#!|~@:&$^])")
+#: what is markup only where a text begins (a list, a rule), and the one full stop that makes a link
+_BEGINNING = re.compile(r"^(\s*)([-+=]|[0-9]+(?=[.)]))")
+_WWW = re.compile(r"(?i)(www)\.")
 #: nothing is seen of it, and what GitHub makes of @name, #12 and www. does not begin
 _APART = "&#8203;"
 
@@ -39,4 +42,10 @@ def plain(value: Any) -> Any:
 def markdown(text: object, limit: int = MAX_TEXT) -> str:
     """As text of GitHub's Markdown, in a table or out of one: no markup, HTML, link, mention or reference comes of it."""
     escaped = _PUNCTUATION.sub(r"\\\1", clean(text, limit))
+    escaped = _WWW.sub(rf"\1{_APART}.", _BEGINNING.sub(_harmless, escaped))
     return escaped.replace("\\@", f"\\@{_APART}").replace("\\#", f"\\#{_APART}")
+
+
+def _harmless(found: re.Match[str]) -> str:
+    blanks, mark = found.groups()
+    return f"{blanks}{mark}{_APART}" if mark[0].isdigit() else f"{blanks}\\{mark}"

@@ -21,7 +21,8 @@ def element(tag: str, text: str | None = None, *children: str, **attributes: obj
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.2f}".rstrip("0").rstrip(".")
-    return markup(value, 2000)
+    # what comes from outside was cut where it came in; a line of a thousand points is ours
+    return markup(value, 1_000_000)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
