@@ -110,8 +110,10 @@ def _document(report: Any, limits: Any, objective: Any, target: Path | None, tex
     def told(answer: Any) -> dict[str, Any]:
         entry = answer.entry
         return {
-            "question": answer.question, "run": entry.record.id if entry else None,
-            "digest": entry.record.artifact.digest if entry else None, "artifact": entry.record.artifact.path if entry else None,
+            "question": answer.question,
+            "run": entry.record.id if entry else None,
+            "digest": entry.record.artifact.digest if entry else None,
+            "artifact": entry.record.artifact.path if entry else None,
             "why": list(answer.sure), "alike": [record.id for record in answer.found.alike],
         }  # fmt: skip
 

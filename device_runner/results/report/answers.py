@@ -35,8 +35,8 @@ def answers(section: Section, report: Report, limits: Constraints, objective: Ob
     if limits != Constraints():
         return [_ask(_question(limits, objective), section, report, limits, objective)]
     asked = [
-        _ask(f"fastest that loses at most {POINTS_ASKED:g} point of accuracy", section, report, Constraints(max_drop=POINTS_ASKED),
-             "latency"),
+        _ask(f"fastest that loses at most {POINTS_ASKED:g} point of accuracy", section, report,
+             Constraints(max_drop=POINTS_ASKED), "latency"),
         _ask("fastest, whatever it loses", section, report, limits, "latency"),
         _ask("most accurate", section, report, limits, "accuracy"),
     ]  # fmt: skip
@@ -83,7 +83,7 @@ def _facts(entry: Entry, report: Report) -> tuple[tuple[str, str], ...]:
     artifact, over = entry.record.artifact, "the baseline" if report.baseline is not None else "identity"
     return (
         ("median", numbers.times(entry.record.median_ms, " ms")),
-        (f"against {over}", f"{numbers.times(entry.speedup, '×')}" if entry.speedup else numbers.NOTHING),
+        (f"over {over}", numbers.ratio(entry.speedup)),
         (artifact.accuracy.metric if artifact.accuracy else "accuracy", numbers.accuracy(artifact.accuracy)),
         ("points lost", numbers.drop(artifact.drop)),
         ("file", size(artifact.model_bytes)),

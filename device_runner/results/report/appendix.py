@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from device_runner.results.report import numbers
+from device_runner.results.report import numbers, series
 from device_runner.results.report.escape import markup
 from device_runner.results.report.gather import Entry
 from device_runner.results.report.limits import MAX_LISTED, spread
@@ -12,7 +12,7 @@ from edgedeploy.record import Context, Device, Launch, RunRecord
 
 _COLUMNS = (
     "launch", "started", "state", "median, ms", "samples", "first, ms", "load, ms", "memory, MiB", "load average",
-    "hottest, °C", "fastest core, MHz", "governor", "throttled by", "battery", "outputs",
+    "hottest, °C", "fastest core, GHz", "governor", "throttled by", "battery", "outputs",
 )  # fmt: skip
 
 
@@ -52,10 +52,10 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
         ("artifact", artifact.path),
         ("artifact digest", artifact.digest),
         ("made for", f"{artifact.target_isa}, {artifact.precision}, {artifact.model_bytes} bytes"),
-        ("experiment", f"{record.experiment.id}, seed {record.experiment.seed}, {len(record.experiment.runs)} runs interleaved"),
+        ("experiment", f"{record.experiment.id}, seed {record.experiment.seed}, of {len(record.experiment.runs)} runs"),
         ("taken", f"{record.created} to {record.finished}"),
-        ("plan", f"{plan.launches} launches, {plan.threads} threads{pinned}; warm-up of at least {plan.warmup.min_count} calls and "
-                 f"{plan.warmup.min_ms:g} ms, timed for at least {plan.steady.min_count} and {plan.steady.min_ms:g} ms"),
+        ("plan", f"{plan.launches} launches, {plan.threads} threads{pinned}; warm-up of at least {plan.warmup.min_count} calls "
+                 f"and {plan.warmup.min_ms:g} ms, timed for at least {plan.steady.min_count} and {plan.steady.min_ms:g} ms"),
         ("software", ", ".join(f"{name} {version}" for name, version in record.software.items()) or numbers.NOTHING),
         ("median", f"{numbers.times(record.median_ms, ' ms')}" + (f" ({record.median_ms.method})" if record.median_ms else "")),
     ]  # fmt: skip
@@ -93,8 +93,8 @@ def _launch(launch: Launch) -> str:
         str(launch.index), launch.started, state, _ms(launch.steady_median_ns), str(launch.steady_count), _ms(launch.first_ns),
         _ms(launch.load_warm_ns), numbers.NOTHING if launch.peak_rss_kb is None else f"{launch.peak_rss_kb / 1024:.1f}",
         _both(launch, lambda context: context.load_1m, "{:.2f}"),
-        _both(launch, lambda context: max(context.temperatures_c.values()) if context.temperatures_c else None, "{:.1f}"),
-        _both(launch, lambda context: max(context.frequencies_khz.values()) / 1e3 if context.frequencies_khz else None, "{:.0f}"),
+        _both(launch, series.hottest, "{:.1f}"),
+        _both(launch, series.fastest, "{:.2f}"),
         _each(launch, lambda context: (context.governors or {}).values()),
         _each(launch, lambda context: context.throttling or ()),
         _both(launch, lambda context: context.battery_percent, "{:.0f} %"), launch.conformance_detail or numbers.NOTHING,

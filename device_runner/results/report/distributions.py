@@ -27,7 +27,7 @@ _LOW, _HIGH = 0.5, 2.5
 def draw(entries: Sequence[Entry], samples: Mapping[str, Sequence[LaunchSamples]], width: int) -> str:
     """entries: of one place and runtime, each with samples by its run id."""
     narrow = axes.is_narrow(width)
-    left, right = (92, 76) if narrow else (190, 130)
+    left, right = (108, 76) if narrow else (190, 130)
     height = 12 + _ROW * len(entries) + 50
     floor = height - 46
     scale = _scale(entries, samples, left, width - right)
@@ -66,12 +66,7 @@ def _row(entry: Entry, launches: Sequence[LaunchSamples], scale: Log, top: float
     curves, ticks = [], []
     for launch, share in zip(launches, shares, strict=True):
         kind = "curve" if launch.valid else "curve invalid"
-        points = [
-            (scale(float(edge)), floor - _CURVE * float(value) / highest)
-            for at, value in enumerate(share)
-            for edge in (edges[at], edges[at + 1])
-        ]
-        curves.append(svg.polyline(_without_steps(points), kind))
+        curves.append(svg.polyline(_outline(share, edges, scale, floor, highest), kind))
         at = scale(float(np.median(launch.elapsed_ms)) / median)
         if launch.valid:
             ticks.append(svg.line(at, floor + 2, at, floor + 8, "tickmark"))
@@ -91,7 +86,7 @@ def _row(entry: Entry, launches: Sequence[LaunchSamples], scale: Log, top: float
         entry.key, title,
         svg.element("rect", x=0.0, y=top, width=float(width), height=float(_ROW), class_="hit"),
         svg.line(scale.start, floor, scale.end, floor, "base"), *curves, *ticks,
-        svg.label(2, floor - 8, axes.shortened(entry.operator, 13 if narrow else 26), "name"),
+        svg.label(2, floor - 8, axes.shortened(entry.operator, 16 if narrow else 26), "name"),
         svg.label(2, floor + 6, entry.record.artifact.precision, "tick"),
         svg.label(width - 2, floor - 8, first, "value", "end"), svg.label(width - 2, floor + 6, second, "tick", "end"),
         class_=f"mark s{entry.series}",
@@ -105,10 +100,16 @@ def _shares(relative: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -
     return counts / max(len(relative), 1)
 
 
-def _without_steps(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Drop what lies on the straight between its neighbours: most of a curve is flat ground."""
-    kept = points[:1]
-    for before, point, after in zip(points, points[1:], points[2:], strict=False):
-        if not (before[1] == point[1] == after[1]):
-            kept.append(point)
-    return [*kept, points[-1]]
+def _outline(
+    share: npt.NDArray[np.float64], edges: npt.NDArray[np.float64], scale: Log, floor: float, highest: float
+) -> list[tuple[float, float]]:
+    """The steps from the first that has samples to the last, down to the base line at both ends."""
+    import numpy as np
+
+    seen = np.flatnonzero(share)
+    if not len(seen):
+        return []
+    bins = range(int(seen[0]), int(seen[-1]) + 1)
+    heights = {at: floor - _CURVE * float(share[at]) / highest for at in bins}
+    points = [(scale(float(edge)), heights[at]) for at in bins for edge in (edges[at], edges[at + 1])]
+    return [(points[0][0], floor), *points, (points[-1][0], floor)]

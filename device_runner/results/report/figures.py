@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
+from device_runner.results.recommend import Constraints, recommend
 from device_runner.results.report import axes, distributions, forest, scatter, series
 from device_runner.results.report.answers import Answer
 from device_runner.results.report.appendix import traced
@@ -57,13 +59,13 @@ def _most(entries: Sequence[Entry], first: Sequence[str]) -> tuple[list[Entry], 
     ], f"Of {len(entries)} runs the {MAX_DRAWN} fastest are drawn; the table has all."
 
 
-def scatters(section: Section, found: Sequence[Answer]) -> str:
+def scatters(section: Section, found: Sequence[Answer], margin: float) -> str:
     """One for each place."""
     choice = found[0].entry.record.id if found[0].entry is not None else None
     parts = ["<h3>Accuracy against latency</h3>"]
     for place, entries in section.places().items():
         drawable = [entry for entry in entries if entry.drawable]
-        front = _front(drawable)
+        front = _front(drawable, margin)
         shown, cut = _most(drawable, front)
         if len(section.places()) > 1:
             parts.append(f"<h4>{markup(place)}</h4>")
@@ -73,27 +75,21 @@ def scatters(section: Section, found: Sequence[Answer]) -> str:
         metric = next((e.record.artifact.accuracy.metric for e in shown if e.record.artifact.accuracy), "accuracy")
         parts.append(
             _figure(
-                lambda width, s=shown, f=front, m=metric: scatter.draw(s, f, choice, m, width),  # type: ignore[misc]
-                "Bars are 95 % intervals, of the median across and of the accuracy up. The line is the front: below and right of it "
-                "something else is both faster and more accurate. Near it, read the intervals.",
+                partial(scatter.draw, shown, front, choice, metric),
+                "Bars are 95 % intervals, of the median across and of the accuracy up. The line is the front: below and right of "
+                "it something else is both faster and more accurate. Near it, read the intervals.",
                 _absent(entries), cut, _runs(shown),
             )
         )  # fmt: skip
     return "".join(parts)
 
 
-def _front(entries: Sequence[Entry]) -> list[str]:
-    """Run ids, the fastest first, each more accurate than all that are faster: by the estimates, as `recommend` has it."""
-
-    def place(entry: Entry) -> tuple[float, float]:
-        accuracy = entry.record.artifact.accuracy
-        return entry.record.median_ms.estimate if entry.record.median_ms else 0.0, -(accuracy.value if accuracy else -1.0)
-
-    found: list[Entry] = []
-    for entry in sorted(entries, key=place):
-        if place(entry)[1] < (place(found[-1])[1] if found else 1.0):
-            found.append(entry)
-    return [entry.record.id for entry in found if entry.record.artifact.accuracy is not None]
+def _front(entries: Sequence[Entry], margin: float) -> list[str]:
+    """Run ids, the fastest first, as `recommend` has it; of what has an accuracy."""
+    if not entries:
+        return []
+    found = recommend([entry.record for entry in entries], Constraints(), "latency", margin).front
+    return [record.id for record in found if record.artifact.accuracy is not None]
 
 
 def forests(section: Section, over: str, margin: float) -> str:
@@ -109,9 +105,9 @@ def forests(section: Section, over: str, margin: float) -> str:
         return "".join([*parts, f'<p class="note">{markup(why)}</p>'])
     shown, cut = _most(rows, [])
     drawn = _figure(
-        lambda width: forest.draw(shown, over, margin, width),
-        f"The time of {over} over that of the run, with its 95 % interval; an arrow head where that goes on. The band is the margin of "
-        f"{100 * margin:g} % within which a change is of no consequence.",
+        partial(forest.draw, shown, over, margin),
+        f"The time of {over} over that of the run, with its 95 % interval; an arrow head where that goes on. The band is the "
+        f"margin of {100 * margin:g} % within which a change is of no consequence.",
         _absent(section.entries), cut, _runs(shown),
     )  # fmt: skip
     return "".join([*parts, drawn])
@@ -138,7 +134,10 @@ def _panels(section: Section) -> dict[tuple[str, str], list[Entry]]:
 
 def spreads(section: Section, samples: Mapping[str, Sequence[LaunchSamples]]) -> str:
     """One panel for each place and runtime."""
-    parts = ["<h3>How the times are spread</h3>"]
+    parts = [
+        '<h3>How the times are spread</h3><p class="note">One curve for each launch, over every sample of it, and under it a '
+        "tick at its median. Dashed red with a cross: a launch that is not valid, which no number counts.</p>"
+    ]
     for (place, runtime), entries in _panels(section).items():
         shown = [entry for entry in entries if entry.record.id in samples]
         parts.append(f"<h4>{markup(runtime)} · {markup(place)}</h4>")
@@ -149,9 +148,7 @@ def spreads(section: Section, samples: Mapping[str, Sequence[LaunchSamples]]) ->
         without = len(entries) - len(shown)
         parts.append(
             _figure(
-                lambda width, s=shown: distributions.draw(s, samples, width),  # type: ignore[misc]
-                "One curve for each launch, over every sample of it, and under it a tick at its median. Dashed red with a cross: a launch "
-                "that is not valid, which no number counts.",
+                partial(distributions.draw, shown, samples),
                 f"At most {MAX_LAUNCHES} launches of a run are drawn, evenly spread over those there are." if cut else "",
                 f"{without} more runs have no samples here or are beyond the {MAX_DRAWN} that are drawn." if without else "",
                 _runs(shown),
@@ -169,12 +166,9 @@ def courses(section: Section, found: Sequence[Answer], samples: Mapping[str, Seq
     parts = ["<h3>Over time</h3>"]
     if not wanted:
         return "".join([*parts, '<p class="note">These runs have no samples in this store.</p>'])
-    rest = len(section.entries) - len(wanted)
-    if rest:
-        parts.append(
-            f'<p class="note">The answers above, then runs with a launch that is flagged or not valid, {MAX_SERIES} at most; for another: '
-            "edgedeploy report RUN.</p>"
-        )
+    chosen = " The answers above, then runs with a launch that is flagged or not valid; for another: edgedeploy report RUN."
+    rest = chosen if len(section.entries) > len(wanted) else ""
+    parts.append(f'<p class="note">Launches stand side by side; the time between them is not drawn.{rest}</p>')
     for run in wanted:
         entry = by_id[run]
         parts.append(f"<h4>{markup(entry.name)} · {markup(entry.place)}</h4>")
@@ -183,11 +177,10 @@ def courses(section: Section, found: Sequence[Answer], samples: Mapping[str, Seq
         bad = [launch for launch in entry.record.launches if not launch.valid]
         parts.append(
             _figure(
-                lambda width, e=entry: series.draw(e, samples[e.record.id], width),  # type: ignore[misc]
-                f"Each point is the median of up to {thinned} samples in a row, the band their least and largest; the samples are in the store."
-                if thinned > 1 else "Every sample is drawn.",
-                "Launches stand side by side; the time between them is not drawn.",
-                f"{entry.device.name} did not say: {', '.join(silent)}." if silent else "",
+                partial(series.draw, entry, samples[run]),
+                f"Each point is the median of up to {thinned} samples in a row, the band their least and largest; the samples are in "
+                "the store." if thinned > 1 else "Every sample is drawn.",
+                f"The device, {entry.device.name}, did not say: {', '.join(silent)}." if silent else "",
                 "".join(f"Launch {launch.index} is not valid: {'; '.join(launch.invalid_because)}. " for launch in bad[:6]),
                 f"Run (artifact digest): {traced(entry.record)}.",
             )

@@ -14,14 +14,14 @@ _ROW, _HEAD = 21, 26
 
 def rows_of(entries: Sequence[Entry]) -> list[Entry]:
     """Those with a speed-up, by where they ran and the runtime, the fastest of each first."""
-    there = [entry for entry in entries if entry.drawable and entry.speedup is not None and entry.speedup.estimate > 0]
+    there = [entry for entry in entries if entry.drawable and entry.speedup is not None and 1e-6 < entry.speedup.estimate < 1e6]
     return sorted(there, key=lambda entry: (entry.place, entry.runtime, -entry.speedup.estimate if entry.speedup else 0))
 
 
 def draw(rows: Sequence[Entry], over: str, margin: float, width: int) -> str:
     """rows: from `rows_of`. over: what is 1×."""
     narrow = axes.is_narrow(width)
-    left, right = (102, 118) if narrow else (190, 190)
+    left, right = (114, 118) if narrow else (190, 190)
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in rows:
         groups.setdefault((entry.place, entry.runtime), []).append(entry)
@@ -63,11 +63,11 @@ def _line(entry: Entry, x: Log, y: float, width: int, narrow: bool) -> str:
                 parts.append(svg.polyline([(at + 5 * way, middle - 4), (at, middle), (at + 5 * way, middle + 4)], "bar"))
     kind = "hollow" if entry.record.artifact.precision in ("fp32", "fp16") else "solid"
     mark = svg.marker(entry.series, x(found.estimate), middle, kind)
-    title = f"{entry.name}, {entry.place}: {numbers.times(found, '×')} from {found.launches} launches; run {entry.record.id}"
-    shown = numbers.times(found, "×")
+    title = f"{entry.name}, {entry.place}: {numbers.ratio(found)} from {found.launches} launches; run {entry.record.id}"
+    shown = numbers.ratio(found)
     return svg.linked(
         entry.key, title,
-        svg.label(12, middle + 4, axes.shortened(entry.operator, 13 if narrow else 26), "name"),
+        svg.label(12, middle + 4, axes.shortened(entry.operator, 15 if narrow else 26), "name"),
         *parts, mark,
         svg.label(width - 2, middle + 4, shown, "value", "end"), class_=f"mark s{entry.series}",
     )  # fmt: skip

@@ -21,12 +21,12 @@ class Labels:
         """Keep a mark clear."""
         self._taken.append((x - radius, y - radius, x + radius, y + radius))
 
-    def place(self, text: str, x: float, y: float, class_: str) -> str:
-        """The name beside its mark at (x, y), or "" where every place is taken."""
+    def place(self, text: str, x: float, y: float, apart: float, class_: str) -> str:
+        """The name `apart` from the centre of its mark at (x, y), or "" where every place is taken."""
         shown = shortened(text, _LONGEST)
         wide = CHARACTER * len(shown)
         places: list[tuple[float, float, str]] = [
-            (x + 9, y + 4, "start"), (x - 9, y + 4, "end"), (x, y - 10, "middle"), (x, y + 19, "middle"),
+            (x + apart, y + 4, "start"), (x - apart, y + 4, "end"), (x, y - apart - 1, "middle"), (x, y + apart + 10, "middle"),
             (x + 8, y - 7, "start"), (x + 8, y + 16, "start"), (x - 8, y - 7, "end"), (x - 8, y + 16, "end"),
         ]  # fmt: skip
         for at, base, anchor in places:

@@ -35,11 +35,22 @@ def times(interval: Interval | None, unit: str = "", digits: int = 3) -> str:
     return f"{shown} [{interval.low:.{decimals}f}, {interval.high:.{decimals}f}]"
 
 
+def ratio(interval: Interval | None) -> str:
+    """3.38× [3.15, 3.62]; one decimal less from ten on."""
+    if interval is None:
+        return NOTHING
+    decimals = 2 if interval.estimate < 10 else 1
+    bounds = (
+        "" if interval.low is None or interval.high is None else f" [{interval.low:.{decimals}f}, {interval.high:.{decimals}f}]"
+    )
+    return f"{interval.estimate:.{decimals}f}×{bounds}"
+
+
 def accuracy(value: Accuracy | None) -> str:
     """In percent."""
     if value is None:
         return "not measured"
-    return f"{100 * value.value:.2f} % [{100 * value.low:.2f}, {100 * value.high:.2f}]"
+    return f"{100 * value.value:.1f} % [{100 * value.low:.1f}, {100 * value.high:.1f}]"
 
 
 def drop(value: Drop | None) -> str:

@@ -1,7 +1,7 @@
 """The report as one HTML file: nothing in it is fetched, and what could be executed is named by its digest.
 
-The Content-Security-Policy lets in our style sheet and our script by their hashes and nothing else, so that even a string that
-got past escape.py would stay text: an inline handler, a style attribute, a second script or a request is refused by the browser.
+The Content-Security-Policy lets in our style sheet and our script by their hashes and nothing else, so that even a string that got
+past escape.py would do nothing: an inline handler, a style attribute, a second script or a request is refused by the browser.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from device_runner.results.recommend import Constraints, Objective
-from device_runner.results.report import appendix, axes, figures, svg, table
+from device_runner.results.report import appendix, figures, svg, table
 from device_runner.results.report.answers import Answer, answers
 from device_runner.results.report.escape import markup, plain, script_json
 from device_runner.results.report.gather import Report, Section
@@ -74,7 +74,8 @@ def _data(report: Report) -> dict[str, Any]:
             "accuracy": artifact.accuracy.model_dump(mode="json") if artifact.accuracy else None,
             "speedup": entry.speedup.model_dump(mode="json", exclude={"method"}) if entry.speedup else None,
             "launches": [
-                {"index": launch.index, "valid": launch.valid, "median_ns": launch.steady_median_ns} for launch in record.launches
+                {"index": launch.index, "valid": launch.valid, "median_ns": launch.steady_median_ns}
+                for launch in record.launches
             ],
         }  # fmt: skip
     # `describe` cuts nothing, and a name in it may be long: the text is cut as every other
@@ -130,8 +131,8 @@ def _section(section: Section, found: Sequence[Answer], report: Report, store: S
         f'<section id="subject{number}" aria-labelledby="subject{number}-name"><h2 id="subject{number}-name">'
         f"{markup(section.subject)}</h2>",
         f'<div class="answers">{"".join(map(_answer, found))}</div>',
-        _legend(section, report),
-        figures.scatters(section, found),
+        _legend(section),
+        figures.scatters(section, found, report.margin),
         figures.forests(section, over, report.margin),
         f"<h3>All runs</h3>{table.draw(section.entries, report, f'table{number}')}",
         figures.spreads(section, samples),
@@ -141,28 +142,27 @@ def _section(section: Section, found: Sequence[Answer], report: Report, store: S
     return "".join(parts)
 
 
-def _legend(section: Section, report: Report) -> str:
+def _legend(section: Section) -> str:
     used = sorted({(entry.series, entry.runtime) for entry in section.entries})
-    items = [
-        f'<li class="s{series}">{svg.element("svg", None, svg.marker(series, 8, 8, "solid", 6), viewBox="0 0 16 16", aria_hidden="true")}'
-        f"{markup(runtime)}</li>"
-        for series, runtime in used
-    ]  # fmt: skip
-    hollow = svg.element("svg", None, svg.marker(0, 8, 8, "hollow", 5), viewBox="0 0 16 16", aria_hidden="true")
-    ring = svg.element(
-        "svg", None, svg.element("circle", cx=8.0, cy=8.0, r=6.5, class_="chosen"), viewBox="0 0 16 16", aria_hidden="true"
-    )
-    items += [f'<li class="s5">{hollow}hollow: float weights; filled: int8</li>', f"<li>{ring}the answer above</li>"]
+    items = [_key(f"s{series}", svg.marker(series, 8, 8, "solid", 6), runtime) for series, runtime in used]
+    items.append(_key("s5", svg.marker(0, 8, 8, "hollow", 5), "hollow: float weights; filled: int8"))
+    items.append(_key("s5", svg.element("circle", cx=8.0, cy=8.0, r=6.5, class_="chosen"), "the first answer above"))
     return f'<ul class="legend" aria-label="what the marks are">{"".join(items)}</ul>'
+
+
+def _key(class_: str, mark: str, text: str) -> str:
+    drawn = svg.element("svg", None, mark, viewBox="0 0 16 16", aria_hidden="true")
+    return f'<li class="{class_}">{drawn}{markup(text)}</li>'
+
+
+_METHODS = f"""Intervals of times are 95 % t intervals over launches, on logarithms, from {MIN_LAUNCHES} launches on; of ratios paired
+by block within an experiment, Welch's t between experiments; of accuracies Wilson's, of points lost paired with identity. The
+samples themselves are in the store: edgedeploy results samples RUN. This page fetches nothing and sends nothing; it was made by"""
 
 
 def _appendix(report: Report) -> str:
     return (
-        '<section id="appendix"><h2>Every run</h2><p>Each with the digest of its artifact, its device, its plan and its launches. '
-        "A launch that is not valid is listed and counts in no number above.</p>"
-        f"{appendix.draw(report.entries)}"
-        f'<p class="note">Intervals of times are 95 % t intervals over launches, on logarithms, from {MIN_LAUNCHES} launches on; of ratios '
-        "paired by block within an experiment, Welch's t between experiments; of accuracies Wilson's, of points lost paired with identity. "
-        f"The samples themselves are in the store: edgedeploy results samples RUN. Made by edgedeploy {markup(__version__)}, which fetches "
-        f"nothing and sent nothing.</p></section></main>"
+        '<section id="appendix"><h2>Every run</h2><p>Each with the digest of its artifact, its device, its plan and its '
+        f"launches. A launch that is not valid is listed and counts in no number above.</p>{appendix.draw(report.entries)}"
+        f'<p class="note">{_METHODS} edgedeploy {markup(__version__)}.</p></section></main>'
     )

@@ -45,6 +45,8 @@ class Log:
 
     def ticks(self, most: int) -> list[float]:
         """1, 2, 5 and their tenfolds within; finer or coarser where that suits the span better."""
+        if self.high / self.low < 2.5:
+            return Linear(self.low, self.high, 0, 1).ticks(most)
         power, best = math.floor(math.log10(self.low)), []
         decades = range(power - 1, math.ceil(math.log10(self.high)) + 1)
         for multiples in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)):

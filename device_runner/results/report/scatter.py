@@ -12,8 +12,8 @@ from device_runner.results.report.scales import Linear, Log, padded
 
 def draw(entries: Sequence[Entry], front: Sequence[str], choice: str | None, metric: str, width: int) -> str:
     """entries: of one place, all drawable. front: run ids, the fastest first. choice: the run to make stand out."""
-    narrow = axes.is_narrow(width)
-    height, left, right, top, bottom = (360, 44, 14, 30, 48) if narrow else (430, 54, 110, 30, 48)
+    narrow, metric = axes.is_narrow(width), axes.shortened(metric, 40)
+    height, left, right, top, bottom = (360, 44, 14, 30, 48) if narrow else (430, 54, 76, 30, 48)
     measured = [entry for entry in entries if entry.record.artifact.accuracy is not None]
     bare = [entry for entry in entries if entry.record.artifact.accuracy is None]
     floor = height - bottom - (26 if bare and measured else 0)
@@ -49,9 +49,8 @@ def draw(entries: Sequence[Entry], front: Sequence[str], choice: str | None, met
         mark = svg.marker(entry.series, px, py, kind)
         marks.append(svg.linked(entry.key, describe(entry), ring, mark, class_=f"mark s{entry.series}"))
         prominent = run == choice or run in front
-        names.append(
-            placed.place(entry.operator, px, py, "name strong" if run == choice else "name" if prominent else "name faint")
-        )
+        weight = "name strong" if run == choice else "name" if prominent else "name faint"
+        names.append(placed.place(entry.operator, px, py, 13 if run == choice else 9, weight))
     said = f"{metric} against latency, {len(entries)} runs"
     return svg.drawing(width, height, said, *parts, *bars, *names, *marks, class_="scatter")
 
@@ -76,7 +75,7 @@ def _accuracy(entry: Entry) -> float:
 
 
 def _latency(entry: Entry) -> list[float]:
-    """What the scale must reach. An interval of a few launches can be absurdly wide; past a threefold it is drawn to the edge."""
+    """What the scale must reach: the interval, as far as a factor of 1.5; one of few launches can be absurdly wide."""
     median = entry.record.median_ms
     assert median is not None
     low, high = median.low or median.estimate, median.high or median.estimate

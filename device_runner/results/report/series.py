@@ -23,15 +23,17 @@ class _Under:
     read: Callable[[Context], float | None]
 
 
-def _hottest(context: Context) -> float | None:
+def hottest(context: Context) -> float | None:
+    """Of all sensors, in degrees Celsius; None where none was read."""
     return max(context.temperatures_c.values()) if context.temperatures_c else None
 
 
-def _fastest(context: Context) -> float | None:
+def fastest(context: Context) -> float | None:
+    """Of all cores, in GHz; None where none was read."""
     return max(context.frequencies_khz.values()) / 1e6 if context.frequencies_khz else None
 
 
-_QUANTITIES = (_Under("hottest sensor", "°C", _hottest), _Under("fastest core", "GHz", _fastest))
+_QUANTITIES = (_Under("hottest sensor", "°C", hottest), _Under("fastest core", "GHz", fastest))
 
 
 def missing(entry: Entry) -> list[str]:

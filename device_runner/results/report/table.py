@@ -1,4 +1,4 @@
-"""The table of all runs of a subject: sorted by its headings, filtered by what is typed; all rows are there without a script."""
+"""The table of all runs of a subject: sorted by its headings, filtered by what is typed; all there without a script, too."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def headings(report: Report) -> list[tuple[str, bool]]:
     over = "baseline" if report.baseline is not None else "identity"
     verdict = [("verdict", False)] if report.baseline is not None else []
     return [
-        ("operator", False), ("runtime", False), ("precision", False), ("device", False), ("file", True), ("accuracy", True),
-        ("points lost", True), ("p", True), ("median, ms", True), ("p90, ms", True), (f"× {over}", True), *verdict,
-        ("memory, MiB", True), ("state", False),
+        ("operator", False), ("runtime", False), ("median, ms", True), (f"× {over}", True), *verdict, ("accuracy", True),
+        ("points lost", True), ("p", True), ("p90, ms", True), ("file", True), ("memory, MiB", True), ("precision", False),
+        ("device", False), ("state", False),
     ]  # fmt: skip
 
 
@@ -40,15 +40,15 @@ def cells(entry: Entry, report: Report) -> list[Cell]:
     memory = peak_mib(entry) if record.valid else None
     verdict = [Cell(entry.against.verdict, entry.against.verdict)] if entry.against is not None else []
     return [
-        Cell(entry.operator, entry.operator), Cell(entry.runtime, entry.runtime), Cell(artifact.precision, artifact.precision),
-        Cell(entry.place, entry.place), Cell(size(artifact.model_bytes), artifact.model_bytes),
+        Cell(entry.operator, entry.operator), Cell(entry.runtime, entry.runtime),
+        Cell(numbers.times(median), median.estimate if median else None),
+        Cell(numbers.ratio(speedup), speedup.estimate if speedup else None), *verdict,
         Cell(numbers.accuracy(accuracy), accuracy.value if accuracy else None),
         Cell(numbers.drop(drop), drop.points if drop else None),
         Cell(numbers.p_value(drop.p_value if drop else None), drop.p_value if drop else None),
-        Cell(numbers.times(median), median.estimate if median else None),
-        Cell(numbers.times(p90), p90.estimate if p90 else None),
-        Cell(numbers.times(speedup, "×"), speedup.estimate if speedup else None), *verdict,
-        Cell(numbers.NOTHING if memory is None else f"{memory:.1f}", memory), state(entry),
+        Cell(numbers.times(p90), p90.estimate if p90 else None), Cell(size(artifact.model_bytes), artifact.model_bytes),
+        Cell(numbers.NOTHING if memory is None else f"{memory:.1f}", memory), Cell(artifact.precision, artifact.precision),
+        Cell(entry.place, entry.place), state(entry),
     ]  # fmt: skip
 
 
