@@ -155,9 +155,9 @@ def _key(class_: str, mark: str, text: str) -> str:
     return f'<li class="{class_}">{drawn}{markup(text)}</li>'
 
 
-_METHODS = f"""Intervals of times are 95 % t intervals over launches, on logarithms, from {MIN_LAUNCHES} launches on; of ratios paired
-by block within an experiment, Welch's t between experiments; of accuracies Wilson's, of points lost paired with identity. The
-samples themselves are in the store: edgedeploy results samples RUN. This page fetches nothing and sends nothing; it was made by"""
+_METHODS = f"""Intervals of times are 95 % t intervals over launches, on logarithms, from {MIN_LAUNCHES} launches on; of ratios
+paired by block within an experiment, Welch's t between experiments; of accuracies Wilson's, of points lost paired with identity.
+The samples themselves are in the store: edgedeploy results samples RUN. This page fetches nothing and sends nothing. Made by"""
 
 
 def _appendix(report: Report) -> str:

@@ -90,6 +90,13 @@ class Page:
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
+    def until(self, condition: str) -> None:
+        """Wait for what the page does by itself after an event."""
+        by = time.monotonic() + _DEADLINE_SEC
+        while not self.evaluate(condition):
+            assert time.monotonic() < by, f"never so: {condition}"
+            time.sleep(0.02)
+
     def press(self, key: str, text: str = "", code: int = 0, modifiers: int = 0) -> None:
         """A key, down and up."""
         details: dict[str, Any] = {"key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers}
