@@ -5,6 +5,7 @@ from __future__ import annotations
 from device_runner.results.report import svg
 from device_runner.results.report.numbers import significant
 from device_runner.results.report.scales import Linear, Log
+from edgedeploy.terminal import clean
 
 #: the width of a figure on a desk and on a phone; each is drawn for its own
 WIDE, NARROW = 920, 350
@@ -44,5 +45,6 @@ def left(scale: Linear | Log, x: float, right: float, most: int, suffix: str = "
 
 
 def shortened(text: str, characters: int) -> str:
-    """`text`, cut where it would run into the plot."""
-    return text if len(text) <= characters else text[: max(1, characters - 1)] + "…"
+    """`text`, cut where it would run into the plot: as it is shown, for what is made visible in it takes room."""
+    shown = clean(text)
+    return shown if len(shown) <= characters else shown[: max(1, characters - 1)] + "…"

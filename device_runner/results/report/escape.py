@@ -13,7 +13,7 @@ from edgedeploy.terminal import clean
 MAX_TEXT = 400
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>#!|~@:&$^])")
 #: what is markup only where a text begins (a list, a rule), and the one full stop that makes a link
-_BEGINNING = re.compile(r"^(\s*)([-+=]|[0-9]+(?=[.)]))")
+_BEGINNING = re.compile(r"^(\s*)([-+=]|[0-9]+(?=[.)](?:\s|$)))")
 _WWW = re.compile(r"(?i)(www)\.")
 #: nothing is seen of it, and what GitHub makes of @name, #12 and www. does not begin
 _APART = "&#8203;"
@@ -42,8 +42,9 @@ def plain(value: Any) -> Any:
 def markdown(text: object, limit: int = MAX_TEXT) -> str:
     """As text of GitHub's Markdown, in a table or out of one: no markup, HTML, link, mention or reference comes of it."""
     escaped = _PUNCTUATION.sub(r"\\\1", clean(text, limit))
-    escaped = _WWW.sub(rf"\1{_APART}.", _BEGINNING.sub(_harmless, escaped))
-    return escaped.replace("\\@", f"\\@{_APART}").replace("\\#", f"\\#{_APART}")
+    for found in ("\\@", "\\#", "\\:"):
+        escaped = escaped.replace(found, found + _APART)
+    return _WWW.sub(rf"\1{_APART}.", _BEGINNING.sub(_harmless, escaped))
 
 
 def _harmless(found: re.Match[str]) -> str:

@@ -76,8 +76,8 @@ def scatters(section: Section, found: Sequence[Answer], margin: float) -> str:
         parts.append(
             _figure(
                 partial(scatter.draw, shown, front, choice, metric),
-                "Bars are 95 % intervals, of the median across and of the accuracy up. The line is the front: below and right of "
-                "it something else is both faster and more accurate. Near it, read the intervals.",
+                "Bars are 95 % intervals, of the median across and of the accuracy up. The line is the front: below and right "
+                "of it something else is both faster and more accurate. Near it, read the intervals.",
                 _absent(entries), cut, _runs(shown),
             )
         )  # fmt: skip
@@ -178,8 +178,8 @@ def courses(section: Section, found: Sequence[Answer], samples: Mapping[str, Seq
         parts.append(
             _figure(
                 partial(series.draw, entry, samples[run]),
-                f"Each point is the median of up to {thinned} samples in a row, the band their least and largest; the samples are in "
-                "the store." if thinned > 1 else "Every sample is drawn.",
+                f"Each point is the median of up to {thinned} samples in a row, the band their least and largest; all are "
+                "in the store." if thinned > 1 else "Every sample is drawn.",
                 f"The device, {entry.device.name}, did not say: {', '.join(silent)}." if silent else "",
                 "".join(f"Launch {launch.index} is not valid: {'; '.join(launch.invalid_because)}. " for launch in bad[:6]),
                 f"Run (artifact digest): {traced(entry.record)}.",

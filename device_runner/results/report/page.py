@@ -1,7 +1,8 @@
 """The report as one HTML file: nothing in it is fetched, and what could be executed is named by its digest.
 
-The Content-Security-Policy lets in our style sheet and our script by their hashes and nothing else, so that even a string that got
-past escape.py would do nothing: an inline handler, a style attribute, a second script or a request is refused by the browser.
+The Content-Security-Policy lets in our style sheet and our script by their hashes and nothing else, so that even a string
+that got past escape.py would do nothing: an inline handler, a style attribute, a second script or a request is refused by the
+browser.
 """
 
 from __future__ import annotations
@@ -156,8 +157,9 @@ def _key(class_: str, mark: str, text: str) -> str:
 
 
 _METHODS = f"""Intervals of times are 95 % t intervals over launches, on logarithms, from {MIN_LAUNCHES} launches on; of ratios
-paired by block within an experiment, Welch's t between experiments; of accuracies Wilson's, of points lost paired with identity.
-The samples themselves are in the store: edgedeploy results samples RUN. This page fetches nothing and sends nothing. Made by"""
+paired by block within an experiment, Welch's t between experiments; of accuracies Wilson's; of points lost paired with
+identity. The samples themselves are in the store: edgedeploy results samples RUN. This page fetches nothing and sends
+nothing. Made by"""
 
 
 def _appendix(report: Report) -> str:

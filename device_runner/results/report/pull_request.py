@@ -10,6 +10,8 @@ from device_runner.results.report.gather import Report, Section
 
 #: what GitHub takes in one comment is 65,536 characters; the rest of the rows is counted
 _MAX_CHARACTERS = 60_000
+#: columns that would make the table wider than a comment
+_LEFT_TO_THE_PAGE = {"p", "p90, ms", "memory, MiB", "precision"}
 
 
 def render(report: Report, limits: Constraints, objective: Objective) -> str:
@@ -39,13 +41,16 @@ def _answer(answer: Answer) -> list[str]:
 
 
 def _table(section: Section, report: Report) -> list[str]:
-    columns = [*table.headings(report), ("run", False), ("artifact", False)]
+    there = table.headings(report)
+    shown = [number for number, (heading, _) in enumerate(there) if heading not in _LEFT_TO_THE_PAGE]
+    columns = [*(there[number] for number in shown), ("run", False), ("artifact", False)]
     lines = [
         f"| {' | '.join(markdown(name) for name, _ in columns)} |",
         f"|{'|'.join('---:' if numeric else '---' for _, numeric in columns)}|",
     ]
     for entry in section.entries:
-        found = [markdown(cell.text) for cell in table.cells(entry, report)]
+        cells = table.cells(entry, report)
+        found = [markdown(cells[number].text) for number in shown]
         lines.append(f"| {' | '.join([*found, markdown(entry.record.id), markdown(entry.record.artifact.digest[:12])])} |")
     return lines
 

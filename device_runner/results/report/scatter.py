@@ -12,7 +12,8 @@ from device_runner.results.report.scales import Linear, Log, padded
 
 def draw(entries: Sequence[Entry], front: Sequence[str], choice: str | None, metric: str, width: int) -> str:
     """entries: of one place, all drawable. front: run ids, the fastest first. choice: the run to make stand out."""
-    narrow, metric = axes.is_narrow(width), axes.shortened(metric, 40)
+    narrow = axes.is_narrow(width)
+    metric = axes.shortened(metric, 24 if narrow else 60)
     height, left, right, top, bottom = (360, 44, 14, 30, 48) if narrow else (430, 54, 76, 30, 48)
     measured = [entry for entry in entries if entry.record.artifact.accuracy is not None]
     bare = [entry for entry in entries if entry.record.artifact.accuracy is None]

@@ -18,15 +18,15 @@ _TEXTS = """
   const found = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const node = walker.currentNode, parent = node.parentElement;
-    if (!node.textContent.trim() || ["SCRIPT", "STYLE", "title"].includes(parent.tagName) || !parent.checkVisibility()) continue;
+    if (!node.textContent.trim() || ["SCRIPT", "title"].includes(parent.tagName) || !parent.checkVisibility()) continue;
     const box = document.createRange();
     box.selectNodeContents(node);
     if (!box.getClientRects().length) continue;
     const style = getComputedStyle(parent);
+    const paper = (element) => getComputedStyle(element).backgroundColor, bare = "rgba(0, 0, 0, 0)";
     let behind = parent;
-    while (behind && /rgba\\(0, 0, 0, 0\\)|transparent/.test(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
-    found.push([node.textContent.trim().slice(0, 60), parent instanceof SVGElement ? style.fill : style.color,
-                getComputedStyle(behind || document.documentElement).backgroundColor]);
+    while (behind.parentElement && paper(behind) === bare) behind = behind.parentElement;
+    found.push([node.textContent.trim().slice(0, 60), parent instanceof SVGElement ? style.fill : style.color, paper(behind)]);
   }
   return found;
 })()
@@ -116,7 +116,8 @@ def test_marks_stand_where_their_numbers_are(browser: Page, html: Path) -> None:
         "(() => { const d = JSON.parse(document.getElementById('data').textContent).runs;"
         "return Array.from(document.querySelector('svg.scatter.wide').querySelectorAll('a.mark'), m => {"
         "const b = m.querySelector('.solid, .hollow').getBoundingClientRect(), r = d[m.dataset.run];"
-        "return {x: b.x + b.width / 2, y: b.y + b.height / 2, ms: r.median_ms.estimate, acc: r.accuracy && r.accuracy.value}; }) })()"
+        "return {x: b.x + b.width / 2, y: b.y + b.height / 2, ms: r.median_ms.estimate, "
+        "acc: r.accuracy && r.accuracy.value}; }) })()"
     )
     by_time = sorted(seen, key=lambda mark: mark["ms"])
     assert [mark["x"] for mark in by_time] == sorted(mark["x"] for mark in seen)
@@ -176,7 +177,8 @@ def test_every_run_has_its_digest_and_is_linked_to(browser: Page, html: Path, dr
     for record in drawn[1]:
         assert record.id in appendix
         assert record.artifact.digest in appendix
-    dead = "Array.from(document.querySelectorAll('a[href^=\"#\"]')).filter(a => !document.querySelector(a.getAttribute('href'))).length"
+    links = "Array.from(document.querySelectorAll('a[href^=\"#\"]'))"
+    dead = f"{links}.filter(a => !document.querySelector(a.getAttribute('href'))).length"
     assert browser.evaluate(dead) == 0
     captions: list[str] = browser.evaluate("Array.from(document.querySelectorAll('figcaption'), c => c.textContent)")
     assert captions
