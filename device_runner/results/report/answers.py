@@ -108,6 +108,8 @@ def _sentence(text: str) -> str:
 
 
 def _names(records: Sequence[RunRecord], by_id: dict[str, Entry]) -> str:
-    names = [by_id[record.id].name for record in records[:_NAMED]]
+    places = len({entry.place for entry in by_id.values()}) > 1
+    entries = [by_id[record.id] for record in records[:_NAMED]]
+    names = [f"{entry.name} ({entry.place})" if places else entry.name for entry in entries]
     more = len(records) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")

@@ -43,23 +43,29 @@ def _scale(entries: Sequence[Entry], samples: Mapping[str, Sequence[LaunchSample
     import numpy as np
 
     seen = [
-        bound / median_of(entry)
+        bound / _middle(entry, samples[entry.record.id])
         for entry in entries
         for launch in samples[entry.record.id]
+        # one that is not valid may lie anywhere, and is not to press the others together
+        if launch.valid
         for bound in np.quantile(launch.elapsed_ms, _TAILS).tolist()
     ]
     return Log(max(_LOW, min([0.95, *seen])), min(_HIGH, max([1.05, *seen])), left, right)
 
 
-def median_of(entry: Entry) -> float:
-    """What the times are relative to, in ms; 1 for a run without, whose launches are then drawn in ms."""
-    return entry.record.median_ms.estimate if entry.record.median_ms is not None else 1.0
+def _middle(entry: Entry, launches: Sequence[LaunchSamples]) -> float:
+    """What the times are relative to, in ms: the run's median; of a run that is not valid, that of all its samples."""
+    import numpy as np
+
+    if entry.drawable and entry.record.median_ms is not None:
+        return entry.record.median_ms.estimate
+    return float(np.median(np.concatenate([launch.elapsed_ms for launch in launches])))
 
 
 def _row(entry: Entry, launches: Sequence[LaunchSamples], scale: Log, top: float, width: int, narrow: bool) -> str:
     import numpy as np
 
-    floor, median = top + _CURVE, median_of(entry)
+    floor, median = top + _CURVE, _middle(entry, launches)
     edges = np.geomspace(scale.low, scale.high, _BINS + 1)
     shares = [_shares(launch.elapsed_ms / median, edges) for launch in launches]
     highest = max((float(share.max()) for share in shares), default=0.0) or 1.0
@@ -77,7 +83,7 @@ def _row(entry: Entry, launches: Sequence[LaunchSamples], scale: Log, top: float
     beyond = float((all_ms > scale.high * median).mean())
     bad = sum(not launch.valid for launch in launches)
     first = numbers.times(entry.record.median_ms, " ms").partition(" [")[0] if entry.drawable else "not valid"
-    second = f"{len(launches)} launches" + (f", {bad} bad" if bad else "")
+    second = f"{len(launches) - bad} valid, {bad} not" if bad else f"{len(launches)} launches"
     title = (
         f"{entry.name}, {entry.place}: {len(launches)} launches, {bad} of them not valid, {len(all_ms)} samples, "
         f"{100 * beyond:.2g} % beyond the scale; run {entry.record.id}"

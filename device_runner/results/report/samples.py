@@ -6,6 +6,7 @@ as its median with its least and its largest: no extreme is lost, and the same s
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,23 +47,27 @@ def steady(store: Store, run: str) -> tuple[list[LaunchSamples], int]:
     import numpy as np
 
     record = store.read(run)
-    taken: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
-    stages: set[Any] = set()
+    # eight bytes a number: a run may have a million of them
+    starts: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+    times: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+    drawn: list[Any] = []
     try:
         for launch, phase, stage, _, start_ns, elapsed_ns, _ in store.samples(run):
             if phase == "steady" and elapsed_ns > 0:
-                stages.add(stage)
-                if stage == next(iter(stages)):
-                    taken[launch].append((start_ns, elapsed_ns))
+                # where stages were timed apart, the first of them: their times do not belong on one axis
+                drawn = drawn or [stage]
+                if stage == drawn[0]:
+                    starts[launch].append(start_ns)
+                    times[launch].append(elapsed_ns)
     except UserError:
         return [], len(record.launches)
     found = []
-    there = [launch for launch in record.launches if taken.get(launch.index)]
+    there = [launch for launch in record.launches if times.get(launch.index)]
     for at in spread(len(there), MAX_LAUNCHES):
         launch = there[at]
-        pairs = np.array(taken[launch.index], np.int64)
-        starts = (pairs[:, 0] - pairs[0, 0]) / 1e9
-        found.append(LaunchSamples(launch.index, launch.valid, starts, pairs[:, 1] / 1e6))
+        at_ns = np.frombuffer(starts[launch.index], np.int64)
+        elapsed_ns = np.frombuffer(times[launch.index], np.int64)
+        found.append(LaunchSamples(launch.index, launch.valid, (at_ns - at_ns[0]) / 1e9, elapsed_ns / 1e6))
     return found, len(record.launches)
 
 

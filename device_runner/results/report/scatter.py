@@ -17,7 +17,7 @@ def draw(entries: Sequence[Entry], front: Sequence[str], choice: str | None, met
     height, left, right, top, bottom = (360, 44, 14, 30, 48) if narrow else (430, 54, 76, 30, 48)
     measured = [entry for entry in entries if entry.record.artifact.accuracy is not None]
     bare = [entry for entry in entries if entry.record.artifact.accuracy is None]
-    floor = height - bottom - (26 if bare and measured else 0)
+    floor = height - bottom - (38 if bare and measured else 0)
     x = Log(*padded([bound for entry in entries for bound in _latency(entry)]), left, width - right)
     y = _accuracy_scale(measured, floor, top)
     title = (
@@ -27,8 +27,8 @@ def draw(entries: Sequence[Entry], front: Sequence[str], choice: str | None, met
     if measured:
         parts += [axes.left(y, left, width - right, 6), svg.label(4, 16, f"{metric}, % (up is better)", "title")]
     if bare:
-        at = height - bottom - 12 if measured else (top + height - bottom) / 2
-        parts.append(svg.label(left, at - 14, "accuracy not measured:", "note"))
+        at = floor + 14 if measured else top + 14
+        parts += [svg.line(left, floor, width - right, floor, "grid"), svg.label(left + 4, at, "accuracy not measured", "note")]
     by_id = {entry.record.id: entry for entry in measured}
     steps = _steps([by_id[run] for run in front if run in by_id], x, y, width - right, floor)
     parts += [svg.polyline(steps, "front")] if len(steps) > 1 else []

@@ -113,10 +113,10 @@ def _strip(
 ) -> str:
     values = _read(entry, what)
     flat = [value for pair in values.values() for value in pair if value is not None]
-    margin = max(0.1 * (max(flat) - min(flat)), 0.01 * max(flat), 1e-6)
+    margin = max(0.1 * (max(flat) - min(flat)), 0.04 * max(flat), 1e-6)
     y = Linear(min(flat) - margin, max(flat) + margin, top + 18 + _UNDER, top + 18)
     parts = [svg.label(2, top + 10, f"{what.what}, {what.unit}, before and after each launch", "tick")]
-    parts.append(axes.left(y, left, right, 3))
+    parts.append(axes.left(y, left, right, 4))
     for launch, (start, end) in launches:
         ends = zip((start, end), values.get(launch.index, (None, None)), strict=True)
         there = [(at, y(value)) for at, value in ends if value is not None]

@@ -25,9 +25,9 @@ def headings(report: Report) -> list[tuple[str, bool]]:
     over = "baseline" if report.baseline is not None else "identity"
     verdict = [("verdict", False)] if report.baseline is not None else []
     return [
-        ("operator", False), ("runtime", False), ("median, ms", True), (f"× {over}", True), *verdict, ("accuracy", True),
-        ("points lost", True), ("p", True), ("p90, ms", True), ("file", True), ("memory, MiB", True), ("precision", False),
-        ("device", False), ("state", False),
+        ("operator", False), ("runtime", False), ("device", False), ("median, ms", True), (f"× {over}", True), *verdict,
+        ("accuracy", True), ("points lost", True), ("p", True), ("p90, ms", True), ("file", True), ("memory, MiB", True),
+        ("precision", False), ("state", False),
     ]  # fmt: skip
 
 
@@ -40,15 +40,15 @@ def cells(entry: Entry, report: Report) -> list[Cell]:
     memory = peak_mib(entry) if record.valid else None
     verdict = [Cell(entry.against.verdict, entry.against.verdict)] if entry.against is not None else []
     return [
-        Cell(entry.operator, entry.operator), Cell(entry.runtime, entry.runtime),
-        Cell(numbers.times(median), median.estimate if median else None),
+        Cell(entry.operator, entry.operator), Cell(entry.runtime, entry.runtime), Cell(entry.place, entry.place),
+        Cell(numbers.times(median), median.estimate) if median else Cell("not valid", None, "bad"),
         Cell(numbers.ratio(speedup), speedup.estimate if speedup else None), *verdict,
         Cell(numbers.accuracy(accuracy), accuracy.value if accuracy else None),
         Cell(numbers.drop(drop), drop.points if drop else None),
         Cell(numbers.p_value(drop.p_value if drop else None), drop.p_value if drop else None),
         Cell(numbers.times(p90), p90.estimate if p90 else None), Cell(size(artifact.model_bytes), artifact.model_bytes),
         Cell(numbers.NOTHING if memory is None else f"{memory:.1f}", memory), Cell(artifact.precision, artifact.precision),
-        Cell(entry.place, entry.place), state(entry),
+        state(entry),
     ]  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def state(entry: Entry) -> Cell:
     """Whether the run is valid, with how many of its launches are not."""
     record = entry.record
     if not record.valid:
-        return Cell(f"not valid: {'; '.join(record.invalid_because) or 'no reason given'}", "1", "bad")
+        return Cell(f"not valid: {'; '.join(record.invalid_because) or 'no reason given'}", "1", "bad why")
     bad = sum(not launch.valid for launch in record.launches)
     flagged = sum(bool(launch.flags) for launch in record.launches)
     said = [f"{bad} of {len(record.launches)} launches left out"] if bad else []

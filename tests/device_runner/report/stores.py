@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def _run(store: Store, rng: np.random.Generator, run: str, combination: tuple, n
         id=run, created="2026-01-31T12:00:00Z", finished="2026-01-31T12:10:00Z", valid=not invalid,
         invalid_because=("no launch is valid",) if invalid else (),
         artifact=ArtifactRef(
-            digest=f"{int(run[-2:]) + 1:064x}", kind="bundle", path=f"artifacts/film/{operator}/{runtime}-{backend}",
+            digest=hashlib.sha256(run.encode()).hexdigest(), kind="bundle",
+            path=f"artifacts/film/{operator}/{runtime}-{backend}",
             subject="film", operator=operator, runtime=runtime, backend=backend, precision=precision, target_isa="aarch64",
             model_bytes=int(1e6 * ms), accuracy=accurate(accuracy) if accuracy else None,
             drop=lost(points, 0.3, 0.04) if points else None,

@@ -192,7 +192,7 @@ def test_the_table_sorts_by_keyboard(browser: Page, html: Path, drawn: Drawn) ->
     _tab_to(browser, "e.matches('button.sort') && e.textContent === 'median, ms'")
     browser.enter()
     state = "document.activeElement.closest('th').getAttribute('aria-sort')"
-    column = "Array.from(document.querySelectorAll('#table0 tbody tr'), r => r.cells[2].dataset.sort || null)"
+    column = "Array.from(document.querySelectorAll('#table0 tbody tr'), r => r.cells[3].dataset.sort || null)"
     assert browser.evaluate(state) == "ascending"
     up = [float(value) for value in browser.evaluate(column) if value is not None]
     assert up == sorted(up)
