@@ -55,7 +55,7 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
         ("experiment", f"{record.experiment.id}, seed {record.experiment.seed}, of {len(record.experiment.runs)} runs"),
         ("taken", f"{record.created} to {record.finished}"),
         ("plan", f"{plan.launches} launches, threads: {plan.threads}{pinned}; warm-up of at least {plan.warmup.min_count} "
-                 f"calls and {plan.warmup.min_ms:g} ms, timed for at least {plan.steady.min_count} and {plan.steady.min_ms:g} ms"),
+                 f"calls and {plan.warmup.min_ms:g} ms, timed for {plan.steady.min_count} and {plan.steady.min_ms:g} ms"),
         ("software", ", ".join(f"{name} {version}" for name, version in record.software.items()) or numbers.NOTHING),
         ("median", f"{numbers.times(record.median_ms, ' ms')}" + (f" ({record.median_ms.method})" if record.median_ms else "")),
     ]  # fmt: skip

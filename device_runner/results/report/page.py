@@ -37,7 +37,7 @@ def render(report: Report, store: Store, limits: Constraints, objective: Objecti
         "base-uri 'none'; form-action 'none'; object-src 'none'"
     )
     asked = [answers(section, report, limits, objective) for section in report.sections]
-    body = [_top(report)]
+    body = [_top(report, [found[0] for found in asked])]
     for number, (section, found) in enumerate(zip(report.sections, asked, strict=True)):
         body.append(_section(section, found, report, store, number))
     body.append(_appendix(report))
@@ -46,7 +46,7 @@ def render(report: Report, store: Store, limits: Constraints, objective: Objecti
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">'
         '<meta name="color-scheme" content="light dark">'
-        f"<title>{markup(_title(report))}</title><style>{style}</style></head>\n<body>{''.join(body)}"
+        f"<title>{markup(_title(report))}</title><style>{style}</style></head>\n<body>{_skippable(''.join(body))}"
         f'<div id="detail" role="status" hidden></div>\n<script type="application/json" id="data">{script_json(_data(report))}'
         f"</script>\n<script>{script}</script></body></html>\n"
     )
@@ -84,7 +84,17 @@ def _data(report: Report) -> dict[str, Any]:
     return found
 
 
-def _top(report: Report) -> str:
+def _skippable(body: str) -> str:
+    """With a link past each figure, whose marks are as many stops of the keyboard. Only our own markup has a < in it."""
+    parts = body.split("<figure>")
+    for number, part in enumerate(parts[1:], 1):
+        anchor = f'</figure><span id="past{number}"></span>'
+        parts[number] = part.replace("</figure>", anchor, 1)
+        parts[number - 1] += f'<a class="skip" href="#past{number}">Skip this figure</a>'
+    return "<figure>".join(parts)
+
+
+def _top(report: Report, first: Sequence[Answer]) -> str:
     experiments = report.experiments
     entries = report.entries
     bad = sum(not entry.record.valid for entry in entries)
@@ -100,16 +110,31 @@ def _top(report: Report) -> str:
         else f"<p>Compared with the baseline {markup(report.baseline.id)}, {markup(report.baseline.artifact.label)}.</p>"
     )
     links = "".join(
-        f'<li><a href="#subject{at}">{markup(section.subject)}</a></li>' for at, section in enumerate(report.sections)
+        f'<li><a href="#subject{at}">{markup(section.subject)}</a>{_headline(answer)}</li>'
+        for at, (section, answer) in enumerate(zip(report.sections, first, strict=True))
     )
+    question = f'<p class="soft">{markup(_sentence(first[0].question))}:</p>'
     left_out = "".join(f'<p class="bad">Left out: {markup(reason)}</p>' for reason in report.left_out)
     return (
         f'<header><a class="skip" href="#main">Skip to the answers</a><div class="bar-top"><h1>What should I deploy?</h1>'
         f'<button type="button" id="scheme" hidden>Dark colours</button></div>'
         f'<p class="soft">{markup("; ".join(words))}. Experiment{"s" if len(experiments) > 1 else ""} '
         f"{markup(', '.join(experiments[:6]))}{' …' if len(experiments) > 6 else ''}.</p>{against}{left_out}"
-        f'<nav aria-label="sections"><ul>{links}<li><a href="#appendix">every run</a></li></ul></nav></header><main id="main">'
+        f'{question}<nav aria-label="sections"><ul>{links}<li><a href="#appendix">every run</a></li></ul></nav></header>'
+        '<main id="main">'
     )
+
+
+def _headline(answer: Answer) -> str:
+    """The answer on one line, for who reads no further."""
+    if answer.entry is None:
+        return ": nothing that was measured"
+    facts = dict(answer.facts)
+    return f": <strong>{markup(answer.entry.name)}</strong>, {markup(facts['median'])} on {markup(answer.entry.place)}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _answer(answer: Answer) -> str:
@@ -120,7 +145,7 @@ def _answer(answer: Answer) -> str:
     facts = "".join(f"<dt>{markup(what)}</dt><dd>{markup(text)}</dd>" for what, text in answer.facts)
     sure = "".join(f'<p class="sure">{markup(text, 1000)}</p>' for text in answer.sure)
     return (
-        f'<article class="answer"><p class="question">{markup(answer.question[:1].upper() + answer.question[1:])}</p>'
+        f'<article class="answer"><p class="question">{markup(_sentence(answer.question))}</p>'
         f'<p class="choice">{choice}</p><dl>{facts}</dl>{sure}</article>'
     )
 

@@ -230,6 +230,16 @@ def test_a_mark_leads_to_its_run_by_keyboard(browser: Page, html: Path) -> None:
     browser.until(f"document.activeElement.closest('details')?.id === '{key}'")
 
 
+def test_figures_can_be_skipped_by_keyboard(browser: Page, html: Path) -> None:
+    browser.open(html)
+    _tab_to(browser, "e.textContent === 'Skip this figure'")
+    assert browser.evaluate("document.activeElement.getBoundingClientRect().left") >= 0
+    browser.enter()
+    browser.until("location.hash === '#past1'")
+    browser.tab()
+    assert browser.evaluate("document.activeElement.textContent") == "Skip this figure"
+
+
 @pytest.mark.parametrize("width", [390, 1100])
 def test_nothing_is_wider_than_the_window(browser: Page, html: Path, width: int) -> None:
     browser.open(html, width)
