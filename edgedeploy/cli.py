@@ -22,6 +22,7 @@ COMMANDS = {
     "bench": "Measure bundles (or a bare model file) on a device.",
     "compare": "Say whether one run is faster than another, and how sure that is.",
     "recommend": "Say which measured artifact to deploy, and why.",
+    "report": "Draw runs: one HTML file, or Markdown for a pull request.",
     "show": "Print what a bundle is.",
     "verify": "Check a bundle: digests, schema, outputs.",
     "results": "List and show what was measured.",
