@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from device_runner.compare import conforms
+from device_runner.plans import throughput
 from device_runner.plans.mode import broken_rules
 from device_runner.results.statistics import quantile
 from edgedeploy.record import Context, Launch, Plan
@@ -65,7 +66,7 @@ def entry(
         peak_rss_kb=_whole(usage, "peak_rss_kb"), involuntary_switches=_whole(usage, "involuntary_switches"),
         conforms=conforming, conformance_detail=detail[:4000],
         runtime_version=str(measured.event("hello").get("runtime_version") or "")[:500],
-        before=before, after=after, error=error,
+        before=before, after=after, error=error, inferences_per_sec=throughput.per_second(measured.samples),
     )  # fmt: skip
 
 
