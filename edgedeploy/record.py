@@ -114,17 +114,6 @@ class Context(Strict):
     screen_on: bool | None = None
 
 
-class Finding(Strict):
-    """Something about the samples that bears on what they mean. Nothing is thrown away for it.
-
-    `flag` has a page in docs/flags; `numbers` are those that it was raised for, each with its unit in its name.
-    """
-
-    flag: Name
-    text: Text
-    numbers: dict[str, float] = {}
-
-
 class Launch(Strict):
     """One process of the runner. Times are None where the launch did not get that far.
 
@@ -160,9 +149,6 @@ class Launch(Strict):
     during: tuple[Context, ...] = ()
     #: from the look before it until its samples were fetched
     took_sec: Annotated[float, Field(ge=0)] | None = None
-    #: samples of the timed phase that were warm-up still; the medians are without them
-    unsettled_count: Count = 0
-    findings: tuple[Finding, ...] = ()
     #: of all streams together, where all of them were at work
     inferences_per_sec: Annotated[float, Field(ge=0)] | None = None
     #: the runner's error line, where there was one
@@ -241,5 +227,4 @@ class RunRecord(Strict):
     first_ms: Interval | None = None
     #: of all streams together
     inferences_per_sec: Interval | None = None
-    findings: tuple[Finding, ...] = ()
     sustained: tuple[Sustained, ...] = ()
