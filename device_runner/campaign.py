@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from device_runner import accuracy, device_isa, launches
+from device_runner import accuracy, device_isa, launches, plans
 from device_runner.conditions.heat import throttled_meanwhile
 from device_runner.deadline import Deadline
 from device_runner.instant import now
 from device_runner.plan import document
+from device_runner.plans import until
 from device_runner.recording import INTERRUPTED, Recording
 from device_runner.runner import CALL_SEC, RunnerRefused, Status
 from device_runner.samples import Samples
@@ -87,9 +88,13 @@ class Campaign:
 
         KeyboardInterrupt leaves all of them to be resumed. So does TransientError: the device stayed away.
         """
+        begun = -1
         for position, (block, run) in enumerate(self._experiment.order):
+            if block != begun and self._all_said(block):
+                break
+            begun = block
             recording = self._recordings[run]
-            if recording.finished or recording.given_up or recording.done(position):
+            if recording.finished or recording.given_up or recording.said or recording.done(position):
                 continue
             self._launch(recording, position, block)
         records = []
@@ -101,6 +106,20 @@ class Campaign:
                     self._session.discard(f"runs/{run}")
             records.append(self._store.read(run))
         return records
+
+    def _all_said(self, block: int) -> bool:
+        """Before a block: whether no run needs it, or the budget forbids it. What is decided is of launches that are on disk,
+        so that a resumed experiment decides alike."""
+        if self._plan.until is None:
+            return False
+        for recording in self._recordings.values():
+            # of what came before this block alone: a resumed one has launches of this block already
+            recording.said = until.reached(self._plan, [launch for launch in recording.launches if launch.block < block])
+        if all(recording.finished or recording.given_up or recording.said for recording in self._recordings.values()):
+            return True
+        budget = self._plan.budget_sec
+        spent = sum(until.spent_sec(recording.launches) for recording in self._recordings.values())
+        return budget is not None and spent >= budget
 
     def _order(self) -> Experiment:
         started = sorted(
@@ -114,8 +133,9 @@ class Campaign:
     def _launch(self, recording: Recording, position: int, block: int) -> None:
         index = recording.next_index(position)
         directory = f"runs/{recording.run}/{index}"
-        label = f"[{position + 1}/{len(self._experiment.order)}] {recording.workload.artifact.label}"
-        started = now()
+        label = self._label(recording, position)
+        started, began = now(), time.monotonic()
+        during: list[Context] = []
         before: Context | None = None
         overtime: list[dict[str, Any]] = []
         flags: tuple[str, ...] = ()
@@ -149,7 +169,8 @@ class Campaign:
                     failed("gate", shut)
                     return
                 self._start(recording, directory)
-            if not self._session.wait(directory, self._plan, lambda status: self._watch(label, status)):
+            look_sec = plans.MODES[self._plan.mode].look_sec if self._plan.mode in plans.MODES else None
+            if not self._session.wait(directory, self._plan, lambda status: self._watch(label, status, during), look_sec):
                 overtime = [launches.overtime(self._plan.max_seconds)]
             measured = self._session.collect(directory, recording.workload)
             measured.events.extend(overtime)
@@ -167,8 +188,9 @@ class Campaign:
             return
         launch = launches.entry(
             recording.workload, measured, index=index, position=position, block=block, started=started,
-            before=before, after=after, flags=(*flags, *_throttled(before, after)),
+            before=before, after=after, flags=(*flags, *_throttled(before, after)), plan=self._plan,
         )  # fmt: skip
+        launch = launch.model_copy(update={"took_sec": time.monotonic() - began, "during": tuple(during)})
         with held():
             recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured))
             self._commit(recording)
@@ -183,7 +205,19 @@ class Campaign:
         plan = document(recording.workload, self._plan, outputs=recording.workload.checked)
         self._session.start(directory, self._staged[recording.run], plan)
 
-    def _watch(self, label: str, status: Status) -> None:
+    def _label(self, recording: Recording, position: int) -> str:
+        name = recording.workload.artifact.label
+        if self._plan.until is None:
+            return f"[{position + 1}/{len(self._experiment.order)}] {name}"
+        medians = until.medians_of(recording.launches)
+        width = until.half_width(medians)
+        now_at = f"±{100 * width:.2g} %" if width is not None else f"no look before {until.MIN_LAUNCHES}"
+        return f"[launch {len(medians) + 1}, {now_at} of ±{100 * self._plan.until:g} %] {name}"
+
+    def _watch(self, label: str, status: Status, during: list[Context]) -> None:
+        if status.phase == "steady" and self._plan.mode == "sustained":
+            with contextlib.suppress(TransientError):
+                during.append(self._session.context())
         self._progress.now(f"{label}: {status.phase}, {status.warmup_samples} + {status.steady_samples} samples")
 
     def _commit(self, recording: Recording) -> None:
@@ -234,7 +268,7 @@ class Campaign:
         stopped = "" if measured.event("end") else f"the device was lost meanwhile: {error}"
         launch = launches.entry(
             recording.workload, measured, index=index, position=position, block=block, started=started,
-            before=before, after=None, flags=("the device was away when it ended",), stopped=stopped,
+            before=before, after=None, flags=("the device was away when it ended",), stopped=stopped, plan=self._plan,
         )  # fmt: skip
         return launch, measured
 
@@ -257,7 +291,7 @@ class Campaign:
             measured = self._session.collect(directory, recording.workload)
             launch = launches.entry(
                 recording.workload, measured, index=index, position=position, block=block, started=started,
-                before=before, after=None, flags=(INTERRUPTED,), stopped=reason,
+                before=before, after=None, flags=(INTERRUPTED,), stopped=reason, plan=self._plan,
             )  # fmt: skip
             recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured))
             self._session.discard(directory)

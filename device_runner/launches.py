@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from device_runner.compare import conforms
+from device_runner.plans import throughput
+from device_runner.plans.mode import broken_rules
 from device_runner.results.statistics import quantile
-from edgedeploy.record import Context, Launch
+from edgedeploy.record import Context, Launch, Plan
 
 if TYPE_CHECKING:
     from device_runner.session import Measured
@@ -37,7 +39,7 @@ def lasting(launch: Launch, worked_before: bool = False) -> bool:
 
 def entry(
     workload: Workload, measured: Measured, *, index: int, position: int, block: int, started: str,
-    before: Context | None, after: Context | None, flags: tuple[str, ...] = (), stopped: str = "",
+    before: Context | None, after: Context | None, plan: Plan, flags: tuple[str, ...] = (), stopped: str = "",
 ) -> Launch:  # fmt: skip
     """The record's entry. `stopped`: why the host ended the launch, if it did; then nothing of it counts."""
     error = _error(measured.event("error"))
@@ -51,8 +53,8 @@ def entry(
         reasons.append(f"its outputs are not what the host got at export: {detail}")
     load, adapters, usage = (measured.event(name) for name in ("load", "adapters", "rusage"))
     steady = measured.samples.steady
-    if not len(steady) and not reasons:
-        reasons.append("there is no steady sample")
+    if not reasons:
+        reasons += broken_rules(plan, measured.samples) if len(steady) else ("there is no steady sample",)
     return Launch(
         index=index, position=position, block=block, started=started,
         valid=not reasons, invalid_because=tuple(text[:4000] for text in reasons), flags=flags,
@@ -64,7 +66,7 @@ def entry(
         peak_rss_kb=_whole(usage, "peak_rss_kb"), involuntary_switches=_whole(usage, "involuntary_switches"),
         conforms=conforming, conformance_detail=detail[:4000],
         runtime_version=str(measured.event("hello").get("runtime_version") or "")[:500],
-        before=before, after=after, error=error,
+        before=before, after=after, error=error, inferences_per_sec=throughput.per_second(measured.samples),
     )  # fmt: skip
 
 

@@ -10,10 +10,18 @@ Step = tuple[int, str]
 
 
 def abba(runs: Sequence[str], launches: int, seed: int) -> list[Step]:
-    """`launches` blocks with one launch of each run: in an order drawn by `seed`, then that order reversed, and so on.
+    """`launches` blocks with one launch of each run: an order drawn by `seed`, then that order reversed; then one drawn anew.
 
-    A steady drift (a chip that warms up) then favours each artifact in one block by what it costs it in the next.
+    A steady drift (a chip that warms up) then favours each artifact in one block by what it costs it in the next, and no
+    artifact always comes after the same other one.
     """
+    random_order = random.Random(seed)  # noqa: S311 - an order, not a secret
     drawn = list(runs)
-    random.Random(seed).shuffle(drawn)  # noqa: S311 - an order, not a secret
-    return [(block, run) for block in range(launches) for run in (drawn if block % 2 == 0 else reversed(drawn))]
+    steps: list[Step] = []
+    for block in range(launches):
+        if block % 2 == 0:
+            random_order.shuffle(drawn)
+        else:
+            drawn.reverse()
+        steps += [(block, run) for run in drawn]
+    return steps

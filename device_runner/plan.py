@@ -42,6 +42,8 @@ def document(workload: Workload, plan: Plan, *, outputs: bool, load_cold: bool =
         "write_outputs": OUTPUTS if outputs else None,
         "output_cases": workload.cases,
         "load_cold": load_cold,
+        **({"streams": plan.streams} if plan.streams > 1 else {}),
+        **({"spin_percent": workload.spin_percent} if workload.spin_percent else {}),
     }
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from device_runner.instant import now
 from device_runner.launches import failed, lasting
+from device_runner.plans import sustained, until
+from device_runner.plans.until import MIN_LAUNCHES
 from device_runner.results.statistics import estimate, scaled
 from device_runner.results.store import RUN, Store
 from device_runner.results.writer import RunWriter, next_index
@@ -14,7 +16,7 @@ from device_runner.samples import Samples
 from device_runner.workload import Workload
 from edgedeploy.artifact import Accuracy
 from edgedeploy.errors import UserError
-from edgedeploy.record import Device, Experiment, Interval, Launch, Plan, RunRecord
+from edgedeploy.record import Device, Experiment, Interval, Launch, Plan, RunRecord, Sustained
 
 #: flag of a launch that was cut off from this side: its position is measured again when the experiment is resumed
 INTERRUPTED = "interrupted"
@@ -34,6 +36,9 @@ class Recording:
         self._created = before.created if before else now()
         self.launches: list[Launch] = list(before.launches) if before else []
         self.warnings: list[str] = []
+        self.sustained: list[Sustained] = list(before.sustained) if before else []
+        #: whether its interval is as narrow as was asked, so that it needs no more launches
+        self.said = False
         self.device_accuracy: Accuracy | None = before.device_accuracy if before else None
         if before and _machine(before.devices[0]) != _machine(device):
             raise UserError(f"{run} was begun on another device; its launches cannot be gone on with on this one")
@@ -69,30 +74,56 @@ class Recording:
             self.writer.keep_log(launch.index, name, text)
         self.writer.append(launch.index, first, samples)
         self.launches.append(launch)
+        if self._plan.mode == sustained.MODE.name and launch.valid:
+            found = sustained.curve(launch.index, samples.steady)
+            self.sustained += [found] if found is not None else []
 
     def record(self, experiment: Experiment, finished: str) -> RunRecord:
         """The run as it stands. `finished` is empty while it runs, and it is not valid until then."""
         valid = [launch for launch in self.launches if launch.valid]
         reasons = tuple(_reasons(self.launches))
-        enough = bool(finished) and 2 * len(valid) > self._plan.launches
-        warnings = [*self.warnings]
+        # with --until the number of launches is what it came to
+        asked = self._plan.launches if self._plan.until is None else max(MIN_LAUNCHES, self._positions())
+        enough = bool(finished) and 2 * len(valid) > asked
+        warnings = [*self.warnings, *self._not_narrow(finished)]
         if enough and reasons:
             warnings += reasons
         if not finished:
             reasons = ("not finished", *reasons)
         elif not enough:
-            reasons = reasons or (f"{len(valid)} of {self._plan.launches} launches are there",)
+            reasons = reasons or (f"{len(valid)} of {asked} launches are there",)
+        median = _ms((launch.steady_median_ns for launch in valid), "median of each launch")
         return RunRecord(
             id=self.run, created=self._created, finished=finished, artifact=self.workload.artifact,
             devices=(self._device,), plan=self._plan, experiment=experiment, software=self._software,
             launches=tuple(self.launches), valid=enough, invalid_because=() if enough else reasons,
             warnings=tuple(dict.fromkeys(warnings)), device_accuracy=self.device_accuracy,
-            median_ms=_ms((launch.steady_median_ns for launch in valid), "median of each launch"),
+            median_ms=until.widened(median) if self._plan.until is not None else median,
             p90_ms=_ms((launch.steady_p90_ns for launch in valid), "90th percentile of each launch"),
             load_ms=_ms((launch.load_warm_ns for launch in valid), "load of each launch, file in the page cache"),
             load_cold_ms=_ms((launch.load_cold_ns for launch in valid), "load of each launch, file not in the page cache"),
             first_ms=_ms((launch.first_ns for launch in valid), "first inference of each launch"),
+            inferences_per_sec=estimate([launch.inferences_per_sec for launch in valid], "throughput of each launch"),
+            sustained=tuple(self.sustained),
         )  # fmt: skip
+
+    def _positions(self) -> int:
+        """In how many places of the order it was started."""
+        return len({launch.position for launch in self.launches if INTERRUPTED not in launch.flags})
+
+    def _not_narrow(self, finished: str) -> list[str]:
+        """What to say of an interval that is not what `until` asked for."""
+        if self._plan.until is None or not finished or until.reached(self._plan, self.launches):
+            return []
+        medians = until.medians_of(self.launches)
+        width = until.half_width(medians)
+        got = f"±{100 * width:.2g} %" if width is not None else f"no width, {MIN_LAUNCHES} launches are needed for one"
+        why = "the most launches it was to have"
+        if self._plan.budget_sec is not None and self._positions() < self._plan.launches:
+            why = f"the budget of {self._plan.budget_sec:g} s"
+        return [
+            f"±{100 * self._plan.until:g} % was asked for and not reached within {why}: {got} after {len(medians)} launches"
+        ]
 
 
 def _ms(values: Iterable[float | None], what: str) -> Interval | None:

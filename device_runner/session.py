@@ -200,15 +200,17 @@ class Session:
         self.discard(directory)
         return False
 
-    def wait(self, directory: str, plan: Plan, watch: Callable[[Status], None]) -> bool:
+    def wait(self, directory: str, plan: Plan, watch: Callable[[Status], None], look_sec: float | None = None) -> bool:
         """Wait until the launch in `directory` has ended; False when it had to be cancelled for taking too long.
+
+        look_sec: look that often although it cannot have ended yet; None: the device is left alone until it can have.
 
         A device that goes away meanwhile costs nothing when it comes back in time: the runner goes on without us. Raises
         TransientError when it stays away.
         """
         deadline = Deadline.after(plan.max_seconds + GRACE_SEC)
         gone: TransientError | None = None
-        for pause in _pauses(plan):
+        for pause in _pauses(plan, look_sec):
             time.sleep(min(pause, deadline.remaining))
             try:
                 status, gone = self.runner.status(directory, Deadline.after(CALL_SEC)), None
@@ -275,11 +277,15 @@ class Session:
         return np.fromfile(file, np.dtype(product.tensor.dtype).newbyteorder("<")).reshape(cases, -1)
 
 
-def _pauses(plan: Plan) -> Iterator[float]:
+def _pauses(plan: Plan, look_sec: float | None) -> Iterator[float]:
     """Seconds before each look at a launch. A look costs the device a process: few while it cannot have finished."""
     yield from _FIRST_LOOKS_SEC
     quiet = min((plan.warmup.min_ms + plan.steady.min_ms) / 1000, plan.max_seconds)
-    yield max(_SHORTEST_LOOK_SEC, quiet - sum(_FIRST_LOOKS_SEC))
+    quiet = max(_SHORTEST_LOOK_SEC, quiet - sum(_FIRST_LOOKS_SEC))
+    while look_sec is not None and quiet > look_sec:
+        yield look_sec
+        quiet -= look_sec
+    yield quiet
     pause = _SHORTEST_LOOK_SEC
     while True:
         yield pause

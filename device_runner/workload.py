@@ -74,6 +74,8 @@ class Workload:
     conformance: Conformance | None = None
     #: files that must stand beside a model's under their own names
     companions: tuple[Path, ...] = ()
+    #: makes the runner slower by so much; it refuses but in a test of what is to find that
+    spin_percent: float = 0.0
 
     @property
     def feeds(self) -> tuple[Feed, ...]:

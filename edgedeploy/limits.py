@@ -9,3 +9,5 @@ MAX_MEMORY_MB = 2**22
 #: a day, for a phase
 MAX_PHASE_MS = 86_400_000.0
 MAX_THREADS = 256
+#: sessions of one model in one process
+MAX_STREAMS = 64

@@ -32,3 +32,21 @@ class Percent(FiniteRange):
         if isinstance(value, str):
             value = value.strip().removesuffix("%").strip()
         return super().convert(value, param, ctx) / 100
+
+
+class Duration(FiniteRange):
+    """A time in seconds; 90, 90s, 10m and 1h are taken."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        factor = 1
+        if isinstance(value, str):
+            value = value.strip()
+            factor = {"s": 1, "m": 60, "h": 3600}.get(value[-1:], 0)
+            value, factor = (value[:-1], factor) if factor else (value, 1)
+            try:
+                value = float(value) * factor
+            except ValueError:
+                self.fail(f"{value!r} is not a time; give 90s, 10m or 1h.", param, ctx)
+        return super().convert(value, param, ctx)

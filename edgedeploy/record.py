@@ -13,11 +13,11 @@ from pydantic import Field, StringConstraints
 from edgedeploy.artifact import Accuracy, Drop, Sha256, Text
 from edgedeploy.bounds import Count
 from edgedeploy.gates import Gates
-from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS
+from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS, MAX_STREAMS
 from edgedeploy.preparation import Preparation
 from edgedeploy.signature import SafeName, Strict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Phase = Literal["first", "warmup", "steady"]
 Name = Annotated[str, StringConstraints(max_length=500)]
@@ -42,6 +42,14 @@ class Plan(Strict):
     steady: Limits = Limits(min_count=100, min_ms=1000)
     max_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] = 120
     max_memory_mb: Annotated[int, Field(ge=16, le=MAX_MEMORY_MB)] = 4096
+    #: a file of device_runner/plans
+    mode: Name = "standard"
+    #: copies of the model that infer side by side
+    streams: Annotated[int, Field(ge=1, le=MAX_STREAMS)] = 1
+    #: half the relative width of the median's interval at which no more launches are made; `launches` is then the most
+    until: Annotated[float, Field(gt=0, lt=1)] | None = None
+    #: device time after which no block of launches is begun
+    budget_sec: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = None
     gates: Gates = Gates()
     preparation: Preparation = Preparation()
 
@@ -137,6 +145,12 @@ class Launch(Strict):
     runtime_version: Name = ""
     before: Context | None = None
     after: Context | None = None
+    #: while it ran, about once a minute; of a sustained load alone, since a look costs the device something
+    during: tuple[Context, ...] = ()
+    #: from the look before it until its samples were fetched
+    took_sec: Annotated[float, Field(ge=0)] | None = None
+    #: of all streams together, where all of them were at work
+    inferences_per_sec: Annotated[float, Field(ge=0)] | None = None
     #: the runner's error line, where there was one
     error: dict[str, Any] | None = None
 
@@ -158,6 +172,31 @@ class Experiment(Strict):
     seed: int
     runs: tuple[SafeName, ...]
     order: tuple[tuple[SafeName, int], ...]
+
+
+class Window(Strict):
+    """A stretch of a sustained load: its start after the first timed inference, and the inferences that began in it."""
+
+    start_sec: Annotated[float, Field(ge=0)]
+    count: Count
+    median_ms: float
+    p90_ms: float | None = None
+
+
+class Sustained(Strict):
+    """A launch under full load: the curve, and what became of the speed. A ratio above 1 is slower than at first.
+
+    `throttled_after_sec`: from when on the device was slower, None where it was not.
+    """
+
+    launch: Count
+    window_sec: Annotated[float, Field(gt=0)]
+    curve: tuple[Window, ...]
+    compared_sec: Annotated[float, Field(gt=0)]
+    first_ms: float
+    last_ms: float
+    ratio: float
+    throttled_after_sec: float | None = None
 
 
 class RunRecord(Strict):
@@ -186,3 +225,6 @@ class RunRecord(Strict):
     #: with the file dropped from the page cache, where the device lets us
     load_cold_ms: Interval | None = None
     first_ms: Interval | None = None
+    #: of all streams together
+    inferences_per_sec: Interval | None = None
+    sustained: tuple[Sustained, ...] = ()

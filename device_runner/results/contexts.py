@@ -84,7 +84,13 @@ def _cores(one: RunRecord, other: RunRecord) -> str:
 
 def _plan(one: RunRecord, other: RunRecord) -> str:
     a, b = one.plan, other.plan
-    return _joined([_unlike("warm-ups", str(a.warmup), str(b.warmup)), _unlike("timed phases", str(a.steady), str(b.steady))])
+    return _joined(
+        [
+            _unlike("warm-ups", str(a.warmup), str(b.warmup)),
+            _unlike("timed phases", str(a.steady), str(b.steady)),
+            _unlike("streams", a.streams, b.streams),
+        ]
+    )
 
 
 def _governor(one: RunRecord, other: RunRecord) -> str:

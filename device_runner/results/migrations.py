@@ -9,7 +9,10 @@ from edgedeploy.errors import UserError
 from edgedeploy.record import SCHEMA_VERSION
 
 #: schema_version -> what makes the next version of such a record; the record on disk is never changed
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    # 2 has modes, streams and `until`; a record of 1 says nothing of them, as the defaults do
+    1: dict,
+}
 
 
 def migrate(data: dict[str, Any], where: str) -> dict[str, Any]:

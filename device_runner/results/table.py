@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from device_runner.device_isa import target_of
+from device_runner.plans import words
 from device_runner.results.statistics import CONFIDENCE, MIN_LAUNCHES
 from device_runner.results.summary import IDENTITY
 from edgedeploy.artifact import Accuracy
@@ -72,6 +73,7 @@ def footer(rows: Sequence[Row]) -> list[str]:
             lines.append(
                 f"{name}: on the device {_accuracy(row.record.device_accuracy)} of {row.record.device_accuracy.n} samples"
             )
+        lines += [f"{name}: {line}" for line in words.said(row.record)]
         lines += [f"not valid: {name}: {reason}" for reason in row.record.invalid_because]
         lines += [f"warning: {name}: {warning}" for warning in row.warnings]
     return [clean(line) for line in lines]
@@ -85,8 +87,13 @@ def _how(record: RunRecord) -> str:
     bounds = f"[{100 * CONFIDENCE:.0f} % t interval over launches]"
     if plan.launches < MIN_LAUNCHES:
         bounds = f"no intervals from under {MIN_LAUNCHES} launches"
+    asked = f"{plan.launches} launches" if plan.until is None else f"launches until ±{100 * plan.until:g} %"
+    if plan.mode != "standard":
+        asked = f"mode {plan.mode}, {asked}"
+    if plan.streams > 1:
+        asked += f", {plan.streams} streams"
     return (
-        f"{plan.launches} launches, {plan.threads} thread{'s' if plan.threads > 1 else ''}{pinned}{_held(plan)}, "
+        f"{asked}, {plan.threads} thread{'s' if plan.threads > 1 else ''}{pinned}{_held(plan)}, "
         f"device {device.name} ({model}, {target_of(device.facts) or 'unknown ISA'}); load: file in the page cache; {bounds}"
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from device_runner.durable import sync_directory, write_whole
 from device_runner.results.duck import connect
 from device_runner.results.store import PARTIAL, RUN, SAMPLES, STREAM, Store
+from device_runner.samples import runs_of
 from edgedeploy.errors import InternalError, UserError
 from edgedeploy.record import Launch, RunRecord
 
@@ -60,16 +61,17 @@ class RunWriter:
         if first is not None:
             lines.append(self._line(launch, "first", 0, [first[0]], [first[1]]))
         for phase, taken in (("warmup", samples.warmup), ("steady", samples.steady)):
-            for at in range(0, len(taken), _BATCH):
-                batch = taken[at : at + _BATCH]
-                lines.append(self._line(launch, phase, at, batch[:, 0].tolist(), batch[:, 1].tolist()))
+            flags = samples.flags if phase == "steady" else ()
+            for at, end, flag in runs_of(flags, len(taken), _BATCH):
+                batch = taken[at:end]
+                lines.append(self._line(launch, phase, at, batch[:, 0].tolist(), batch[:, 1].tolist(), flag))
         with (self.directory / STREAM).open("ab") as file:
             file.write("".join(lines).encode())
             file.flush()
             os.fsync(file.fileno())
 
-    def _line(self, launch: int, phase: str, index: int, start_ns: list[int], elapsed_ns: list[int]) -> str:
-        entry: dict[str, Any] = {"launch": launch, "phase": phase, "stage": self._stage, "index": index, "flags": ""}
+    def _line(self, launch: int, phase: str, index: int, start_ns: list[int], elapsed_ns: list[int], flags: str = "") -> str:
+        entry: dict[str, Any] = {"launch": launch, "phase": phase, "stage": self._stage, "index": index, "flags": flags}
         return json.dumps(entry | {"start_ns": start_ns, "elapsed_ns": elapsed_ns}, separators=(",", ":")) + "\n"
 
     def keep_log(self, launch: int, name: str, text: str) -> None:

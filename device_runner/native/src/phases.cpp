@@ -17,7 +17,8 @@ bool time_first(Pipeline* pipeline, Sample* out, Failure* failure) {
   return true;
 }
 
-bool time_phase(Pipeline* pipeline, const PhasePlan& phase, Sample* out, Timed* timed, Failure* failure) {
+template <bool spins>
+bool time_calls(Pipeline* pipeline, const PhasePlan& phase, double share, Sample* out, Timed* timed, Failure* failure) {
   const uint64_t min_count = phase.min_count;
   const uint64_t max_count = phase.max_count;
   const int64_t begin = now_ns();
@@ -29,12 +30,22 @@ bool time_phase(Pipeline* pipeline, const PhasePlan& phase, Sample* out, Timed* 
     int64_t start = now_ns();
     if (!pipeline->invoke(failure)) return false;
     end = now_ns();
+    if (spins) {
+      const int64_t longer = end + static_cast<int64_t>(static_cast<double>(end - start) * share);
+      while (end < longer) end = now_ns();
+    }
     out[count] = {start, at_least_one(end - start)};
     ++count;
   }
   timed->count = count;
   timed->elapsed_ns = end - begin;
   return true;
+}
+
+bool time_phase(Pipeline* pipeline, const PhasePlan& phase, double spin_percent, Sample* out, Timed* timed,
+                Failure* failure) {
+  if (spin_percent > 0) return time_calls<true>(pipeline, phase, spin_percent / 100, out, timed, failure);
+  return time_calls<false>(pipeline, phase, 0, out, timed, failure);
 }
 
 }  // namespace edgebench

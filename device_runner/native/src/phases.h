@@ -16,6 +16,7 @@ struct Timed {
 };
 
 bool time_first(Pipeline* pipeline, Sample* out, Failure* failure);
-bool time_phase(Pipeline* pipeline, const PhasePlan& phase, Sample* out, Timed* timed, Failure* failure);
+// spin_percent: each call is made to take so much longer.
+bool time_phase(Pipeline* pipeline, const PhasePlan& phase, double spin_percent, Sample* out, Timed* timed, Failure* failure);
 
 }  // namespace edgebench

@@ -1,9 +1,11 @@
 #include "plan.h"
 
 #include <cmath>
+#include <cstdlib>
 
 #include "fields.h"
 #include "paths.h"
+#include "samples.h"
 
 namespace edgebench {
 
@@ -133,6 +135,22 @@ bool parse_affinity(Fields* fields, Plan* plan) {
   return true;
 }
 
+bool parse_streams(const Json& root, Fields* fields, Plan* plan) {
+  int64_t streams = 1;
+  if (root.get("streams") && !fields->whole("streams", 1, kMaxStreams, &streams)) return false;
+  plan->streams = static_cast<int>(streams);
+  if (streams > 1 && (plan->warmup.max_count + plan->steady.max_count) * plan->streams > 2 * kMaxSamples)
+    return fields->wrong("streams", "so many streams of so many samples have no room");
+  return true;
+}
+
+// A result that was slowed down must not be had by mistake, or from a plan of somebody else's.
+bool parse_spin(const Json& root, Fields* fields, Plan* plan) {
+  if (root.get("spin_percent") == nullptr) return true;
+  if (getenv("EDGEBENCH_ALLOW_SPIN") == nullptr) return fields->wrong("spin_percent", "for tests of edgebench alone");
+  return fields->real("spin_percent", 0, 1000, &plan->spin_percent);
+}
+
 bool parse_limits(const Json& root, Fields* fields, Plan* plan) {
   plan->max_seconds = 120;
   plan->max_memory_mb = 4096;
@@ -203,7 +221,7 @@ bool parse_plan(const std::string& text, Plan* plan, Failure* failure) {
   Fields fields(root, "", failure);
   if (!fields.only({"protocol", "runtime", "backend", "model", "threads", "affinity", "inputs", "outputs", "cases",
                     "warmup", "steady", "max_seconds", "max_memory_mb", "write_outputs", "output_cases",
-                    "load_cold", "then"}))
+                    "load_cold", "then", "streams", "spin_percent"}))
     return false;
   int64_t number = 0;
   if (!fields.whole("protocol", 1, 1, &number)) return false;
@@ -219,6 +237,7 @@ bool parse_plan(const std::string& text, Plan* plan, Failure* failure) {
   if (plan->cases == 0) return fields.wrong("cases", "must be at least 1");
   if (!parse_phase(root, "warmup", 100000, &plan->warmup, failure)) return false;
   if (!parse_phase(root, "steady", 1000000, &plan->steady, failure)) return false;
+  if (!parse_streams(root, &fields, plan) || !parse_spin(root, &fields, plan)) return false;
   if (!parse_limits(root, &fields, plan) || !parse_outputs_kept(root, &fields, plan, failure)) return false;
   if (root.get("load_cold") && !fields.flag("load_cold", &plan->load_cold)) return false;
   return true;

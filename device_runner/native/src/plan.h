@@ -49,6 +49,8 @@ struct Plan {
   std::string runtime;
   std::string backend;
   int threads = 1;
+  int streams = 1;          // copies of the model that infer side by side
+  double spin_percent = 0;  // of each timed call's own time, added to it; for tests of what finds a slowdown
   std::vector<int> affinity;  // empty: no pinning
   std::vector<StagePlan> stages;  // at least one
   uint64_t cases = 1;

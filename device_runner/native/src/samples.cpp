@@ -17,7 +17,7 @@ struct Header {
   uint32_t version;
   uint64_t warmup_capacity;
   uint64_t steady_capacity;
-  uint64_t reserved;
+  uint64_t streams;  // 0 is 1
 };
 static_assert(sizeof(Header) == 32 && sizeof(Sample) == 16, "the layout is part of the protocol");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file is little-endian");
@@ -37,11 +37,11 @@ uint64_t written(int fd, uint64_t first_byte, uint64_t capacity) {
 
 }  // namespace
 
-bool SampleFile::create(const Directory& dir, uint64_t warmup_capacity, uint64_t steady_capacity,
+bool SampleFile::create(const Directory& dir, uint64_t warmup_capacity, uint64_t steady_capacity, uint64_t streams,
                         Failure* failure) {
   int fd = -1;
   if (!create_file(dir.fd, kSamplesName, &fd, failure)) return false;
-  size_t bytes = sizeof(Header) + sizeof(Sample) * (warmup_capacity + steady_capacity);
+  size_t bytes = sizeof(Header) + sizeof(Sample) * (warmup_capacity + steady_capacity) * streams;
   // The blocks themselves, not a hole: a full disk must show now and not as a signal in the middle of a phase.
   int error = posix_fallocate(fd, 0, static_cast<off_t>(bytes));
   if (error != 0) {
@@ -53,10 +53,11 @@ bool SampleFile::create(const Directory& dir, uint64_t warmup_capacity, uint64_t
   close(fd);
   if (map == MAP_FAILED) return fail(failure, Code::output_failed, "%s: %s", kSamplesName, strerror(error));
   memset(map, 0, bytes);  // every page is there and writable before the first sample
-  Header header = {{'E', 'D', 'G', 'S'}, 1, warmup_capacity, steady_capacity, 0};
+  Header header = {{'E', 'D', 'G', 'S'}, 1, warmup_capacity, steady_capacity, streams > 1 ? streams : 0};
   memcpy(map, &header, sizeof header);
-  warmup_ = reinterpret_cast<Sample*>(static_cast<char*>(map) + sizeof(Header));
-  steady_ = warmup_ + warmup_capacity;
+  first_ = reinterpret_cast<Sample*>(static_cast<char*>(map) + sizeof(Header));
+  warmup_capacity_ = warmup_capacity;
+  steady_capacity_ = steady_capacity;
   return true;
 }
 
@@ -69,9 +70,14 @@ SampleCounts count_samples(int dir_fd) {
   constexpr uint64_t kSane = uint64_t{1} << 32;
   if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && read_at(fd, &header, sizeof header, 0) &&
       memcmp(header.magic, "EDGS", 4) == 0 && header.version == 1 && header.warmup_capacity < kSane &&
-      header.steady_capacity < kSane) {
-    counts.warmup = written(fd, sizeof header, header.warmup_capacity);
-    counts.steady = written(fd, sizeof header + header.warmup_capacity * sizeof(Sample), header.steady_capacity);
+      header.steady_capacity < kSane && header.streams <= kMaxStreams) {
+    uint64_t at = sizeof header;
+    for (uint64_t stream = 0; stream < (header.streams == 0 ? 1 : header.streams); ++stream) {
+      counts.warmup += written(fd, at, header.warmup_capacity);
+      at += header.warmup_capacity * sizeof(Sample);
+      counts.steady += written(fd, at, header.steady_capacity);
+      at += header.steady_capacity * sizeof(Sample);
+    }
   }
   close(fd);
   return counts;

@@ -16,17 +16,21 @@ struct Sample {
   int64_t elapsed_ns;  // at least 1; 0 was never written
 };
 
+constexpr uint64_t kMaxStreams = 64;
 constexpr char kSamplesName[] = "samples.bin";
 
 class SampleFile {
  public:
-  bool create(const Directory& dir, uint64_t warmup_capacity, uint64_t steady_capacity, Failure* failure);
-  Sample* warmup() { return warmup_; }
-  Sample* steady() { return steady_; }
+  // The capacities are of each stream.
+  bool create(const Directory& dir, uint64_t warmup_capacity, uint64_t steady_capacity, uint64_t streams,
+              Failure* failure);
+  Sample* warmup(size_t stream = 0) { return first_ + stream * (warmup_capacity_ + steady_capacity_); }
+  Sample* steady(size_t stream = 0) { return warmup(stream) + warmup_capacity_; }
 
  private:
-  Sample* warmup_ = nullptr;
-  Sample* steady_ = nullptr;
+  Sample* first_ = nullptr;
+  uint64_t warmup_capacity_ = 0;
+  uint64_t steady_capacity_ = 0;
 };
 
 struct SampleCounts {

@@ -16,6 +16,7 @@
 #include "pipeline.h"
 #include "process.h"
 #include "samples.h"
+#include "streams.h"
 
 namespace edgebench {
 
@@ -111,7 +112,8 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
   Pipeline pipeline;
   if (!pipeline.open_files(plan_, dir_, failure)) return false;
   SampleFile samples;
-  if (!samples.create(dir_, plan_.warmup.max_count, plan_.steady.max_count, failure)) return false;
+  if (!samples.create(dir_, plan_.warmup.max_count, plan_.steady.max_count, static_cast<uint64_t>(plan_.streams), failure))
+    return false;
 
   const int threads_before = thread_count();  // more than one under an emulator
   channel->enter(Phase::hello);
@@ -125,7 +127,8 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
   if (!plan_.load_cold) not_cold = "not asked for";
   else if (thread_count() != threads_before) not_cold = "the library started threads when it was opened";
   if (!timed_load(channel, &pipeline, not_cold, failure)) return false;
-  spread_threads(plan_.affinity, plan_.threads);
+  const bool alone = plan_.streams == 1;
+  if (alone) spread_threads(plan_.affinity, plan_.threads);
 
   channel->enter(Phase::adapters);
   if (!pipeline.bind(failure) || !pipeline.feed(0, failure)) return false;
@@ -136,15 +139,21 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
   if (!time_first(&pipeline, &first, failure)) return false;
   Line line("first");
   channel->send(line.integer("start_ns", first.start_ns).integer("elapsed_ns", first.elapsed_ns));
-  spread_threads(plan_.affinity, plan_.threads);  // a pool may be made only at the first call
+  if (alone) spread_threads(plan_.affinity, plan_.threads);  // a pool may be made only at the first call
 
-  Timed timed;
   channel->enter(Phase::warmup);
-  if (!time_phase(&pipeline, plan_.warmup, samples.warmup(), &timed, failure)) return false;
-  report_phase(channel, "warmup", timed);
-  channel->enter(Phase::steady);
-  if (!time_phase(&pipeline, plan_.steady, samples.steady(), &timed, failure)) return false;
-  report_phase(channel, "steady", timed);
+  Streams streams;
+  if (!alone && !streams.open(plan_, dir_, lib_dir_.c_str(), &pipeline, failure)) return false;
+  for (bool warmup : {true, false}) {
+    const PhasePlan& phase = warmup ? plan_.warmup : plan_.steady;
+    Sample* out = warmup ? samples.warmup() : samples.steady();
+    Timed timed;
+    channel->enter(warmup ? Phase::warmup : Phase::steady);
+    if (!(alone ? time_phase(&pipeline, phase, plan_.spin_percent, out, &timed, failure)
+                : streams.time_phase(phase, &samples, warmup, &timed, failure)))
+      return false;
+    report_phase(channel, warmup ? "warmup" : "steady", timed);
+  }
 
   channel->enter(Phase::output);
   return plan_.write_outputs.empty() || write_outputs(channel, plan_, dir_, &pipeline, failure);
