@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from device_runner import bundles, conditions, device_lock, install
+from device_runner import conditions, device_lock, install
 from device_runner.conditions import cores, cpu_features, cpus, journal, space, waiting
 from device_runner.conditions.heat import hottest
 from device_runner.conditions.system import detect
@@ -90,12 +90,19 @@ def _bundle(report: Report, transport: Transport) -> int:
     report.facts |= {"abi": abi, "bundle": None}
     report.say("ABI", abi)
     try:
-        found = bundles.locate(abi)
+        found, unfit = install.fitting(transport, Deadline.after(CALL_SEC), report.device.bundle)
     except UserError as error:
         report.say("runner", str(error), False)
         return 0
-    report.facts["bundle"] = {"abi": abi, "key": found.manifest.key, "path": str(found.root)}
-    report.say("runner", f"{abi} is built", True)
+    built = found.manifest.abi
+    report.facts["bundle"] = {"abi": built, "key": found.manifest.key, "path": str(found.root), "unfit": unfit}
+    if "" in unfit:
+        report.say("runner", unfit[""], False)
+    else:
+        report.say("runner", f"{built} is built" + (", which brings its own C library" if found.manifest.loader else ""), True)
+    for runtime, reason in unfit.items():
+        if runtime:
+            report.say(runtime, f"does not run here: {reason}")
     return sum(file.bytes for file in found.manifest.files)
 
 
@@ -131,13 +138,6 @@ def _cpu(report: Report, transport: Transport) -> None:
         report.say("features", "the device does not say")
         return
     report.say("features", ", ".join(sorted(features)) or "none of those that matter here")
-    if "aarch64" in report.facts["abi"] or "arm64" in report.facts["abi"]:
-        lacking = "lse" not in features
-        report.facts["tflite_needs_lse"] = lacking
-        if lacking:
-            report.say(
-                "TFLite", "this CPU has no LSE atomics (as Cortex-A53 and A72), and LiteRT's library for it ends at once"
-            )
 
 
 def _doing(report: Report, context: Context) -> None:

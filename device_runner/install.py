@@ -45,7 +45,7 @@ def runner(transport: Transport, deadline: Deadline, bundle: str = "") -> Runner
     bundle: "portable" for the one with its own C library, which a Linux whose own is too old gets anyway. Raises UserError when
     none was built for it, or none can run there.
     """
-    found, unfit = _fitting(transport, deadline, bundle)
+    found, unfit = fitting(transport, deadline, bundle)
     if "" in unfit:
         raise UserError(f"the runner cannot run on this device: {unfit['']}")
     root = f"runners/{found.manifest.abi}-{found.manifest.key[:16]}"
@@ -56,7 +56,11 @@ def runner(transport: Transport, deadline: Deadline, bundle: str = "") -> Runner
     return Runner(transport, f"{root}/bin/edgebench", unfit, f"{root}/{loader}" if loader else None)
 
 
-def _fitting(transport: Transport, deadline: Deadline, asked: str) -> tuple[RunnerBundle, dict[str, str]]:
+def fitting(transport: Transport, deadline: Deadline, asked: str = "") -> tuple[RunnerBundle, dict[str, str]]:
+    """The runner for the device, and which runtime of it cannot run there and why ("" stands for the runner itself).
+
+    Nothing is pushed. Raises UserError when none was built for it.
+    """
     there = with_backoff(lambda: abi(transport, deadline))
     host = with_backoff(lambda: fit.look(transport, deadline))
     portable = f"linux-{_LINUX_MACHINE.get(there.split('-')[1], there.split('-')[1])}-portable"

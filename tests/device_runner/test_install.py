@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from device_runner import bundles, fit, install, transports
+from device_runner import bundles, checking, fit, install, transports
 from device_runner.benching import bench
 from device_runner.bundles import elf
 from device_runner.deadline import Deadline
@@ -185,6 +185,26 @@ def test_a_bundle_with_its_own_c_library(
     assert asked_of == [[*(loader if portable else []), str(root / "bin/edgebench"), "--hello"]]
     if portable:
         assert os.access(loader[0], os.X_OK)
+
+
+@pytest.mark.parametrize(("libc", "portable"), [(b"glibc 2.36\n", False), (b"glibc 2.28\n", True)])
+def test_check_names_the_runner_that_bench_would_take(boards: None, tmp_path: Path, libc: bytes, portable: bool) -> None:
+    said = Saying(tmp_path, {"uname": b"aarch64\n", "ls": b"", "cat": auxv(4096), "getconf": libc})
+    report = checking.Report(Device("board", Target("local")))
+    checking._bundle(report, said)
+    assert report.facts["bundle"]["abi"] == ("linux-aarch64-portable" if portable else "linux-aarch64")
+    assert report.facts["bundle"]["unfit"] == {}
+    (runner,) = (line.text for line in report.lines if line.name == "runner")
+    assert ("its own C library" in runner) == portable
+    assert not (tmp_path / "runners").exists(), "nothing is pushed"
+
+
+def test_check_says_which_runtime_does_not_run(tmp_path: Path) -> None:
+    report = checking.Report(Device("host", Target("local")))
+    old = Saying(tmp_path, {"getconf": b"glibc 2.27\n", "cat": auxv(4096)})
+    checking._bundle(report, old)
+    assert not report.usable, "the runner itself is built for a newer C library"
+    assert any("needs glibc" in line.text for line in report.lines)
 
 
 def test_a_kind_of_bundle_that_is_none(tmp_path: Path) -> None:

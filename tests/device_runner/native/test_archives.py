@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from device_runner.bundles import archives, elf
@@ -88,3 +90,19 @@ def test_no_library(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "lib.so").write_bytes(content)
     with pytest.raises(UserError, match=r"lib\.so"):
         elf.read(tmp_path / "lib.so")
+
+
+def test_a_library_that_lies_about_its_tables_is_read_or_refused(runner: Path, tmp_path: Path) -> None:
+    whole = (runner / "bin/edgebench").read_bytes()
+    random = np.random.default_rng(0)
+    tables = [0, int.from_bytes(whole[32:40], "little"), int.from_bytes(whole[40:48], "little")]
+    damaged = tmp_path / "lib.so"
+    for _ in range(300):
+        content = bytearray(whole)
+        for start in tables:
+            for at in random.integers(start, start + 1000, 4):
+                if 6 <= at < len(content):
+                    content[at] = random.integers(256)
+        damaged.write_bytes(content[: random.integers(len(content))] if random.random() < 0.2 else content)
+        with contextlib.suppress(UserError):
+            assert elf.read(damaged).page_bytes >= 0
