@@ -14,6 +14,7 @@ from typing import Literal
 from device_runner.results import contexts
 from device_runner.results.summary import IDENTITY
 from device_runner.results.versus import ratio_of
+from edgedeploy.artifact import Drop
 from edgedeploy.errors import UserError
 from edgedeploy.record import RunRecord
 from edgedeploy.terminal import size
@@ -175,8 +176,13 @@ def _shown_to_lose(best: RunRecord, other: RunRecord) -> bool:
     if theirs is None:
         return False
     if ours is None:
-        return theirs.p_value < P_SHOWN if theirs.p_value is not None else theirs.low > 0
-    return theirs.low > ours.high
+        return _shows_a_loss(theirs)
+    # what lost against identity stands behind what was not shown to, though the two intervals overlap
+    return theirs.low > ours.high or (_shows_a_loss(theirs) and not _shows_a_loss(ours))
+
+
+def _shows_a_loss(drop: Drop) -> bool:
+    return drop.p_value < P_SHOWN if drop.p_value is not None else drop.low > 0
 
 
 def _reason(choice: RunRecord, best: RunRecord, alike: Sequence[RunRecord], objective: Objective) -> str:

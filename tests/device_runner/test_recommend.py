@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from device_runner.results.recommend import Constraints, recommend
 from edgedeploy.record import RunRecord
 from tests.device_runner.recorded import FIRST, SECOND, STEADY, Invoke, accurate, invoked, keep, lost, record
 
@@ -59,6 +60,17 @@ def ask(invoke: Invoke, runs: Path, *arguments: str, code: int = 0) -> dict[str,
 
 def operators(entries: list[dict[str, Any]]) -> list[str]:
     return [entry["operator"] for entry in entries]
+
+
+def test_what_was_shown_to_lose_is_not_alike_to_what_was_not() -> None:
+    """Though the intervals of the two losses overlap: 0.20 [-0.30, 0.70] and 0.42 [0.06, 0.78]."""
+    runs = [
+        record(f"{FIRST}.00", times(0.5), operator="qat", accuracy=accurate(0.928), drop=lost(0.20, 0.50, 0.4)),
+        record(f"{FIRST}.01", times(0.1), operator="dsptq", accuracy=accurate(0.9258), drop=lost(0.42, 0.36, 0.02)),
+    ]
+    found = recommend(runs, Constraints(), "accuracy", 0.02)
+    assert found.choice is runs[0]
+    assert found.alike == ()
 
 
 @pytest.mark.parametrize(
