@@ -33,6 +33,8 @@ ACTIVATION_EPS = 2.0**-12
 #: what `functional.pad` is in a graph
 _PADS = (torch.ops.aten.pad.default, torch.ops.aten.constant_pad_nd.default)
 _CLAMPS = (torch.ops.aten.hardtanh.default, torch.ops.aten.hardtanh_.default)
+#: whose scalars upstream makes tensors of
+_SCALARS_TAKEN = (torch.ops.aten.add.Tensor, torch.ops.aten.mul.Tensor)
 
 
 class RangeObserver(UniformQuantizationObserverBase):  # type: ignore[misc]
@@ -102,10 +104,23 @@ class FinerQuantizer(XNNPACKQuantizer):  # type: ignore[misc]
     An average pool has a range of its own. Upstream gives it that of its input, of which means use a small part.
     A pad by zeros takes and gives its input's int8. Upstream leaves it in float, between two conversions of the whole
     tensor, which took six times as long as the float network took for the pad and its convolution together.
+    A whole number that is added to whole numbers stays one. Upstream makes a float tensor of it, and of the indices that it
+    is added to, as of relative positions.
     """
 
     #: without the patterns of batch norms, which are folded by then and take long to look for
     SUPPORTED_PATTERNS = tuple(pattern for pattern in XNNPACKQuantizer.SUPPORTED_PATTERNS if "_bn" not in pattern.name)
+
+    def transform_for_annotation(self, model: torch.fx.GraphModule) -> torch.fx.GraphModule:
+        """Scalars become tensors, where the result is float."""
+        whole = [(node, node.target) for node in model.graph.nodes if node.target in _SCALARS_TAKEN and _is_whole(node)]
+        for node, _ in whole:
+            node.target = torch.ops.aten.sub.Tensor  # which upstream leaves alone
+        made: torch.fx.GraphModule = super().transform_for_annotation(model)
+        for node, target in whole:
+            node.target = target
+        made.recompile()
+        return made
 
     def annotate(self, model: torch.fx.GraphModule) -> torch.fx.GraphModule:
         """Mark what is to be quantised, and how."""
@@ -245,6 +260,12 @@ def relu6_to_hardtanh(graph_module: torch.fx.GraphModule) -> int:
             replaced += 1
     graph_module.recompile()
     return replaced
+
+
+def _is_whole(node: torch.fx.Node) -> bool:
+    """Whether a node's result is of integers or booleans."""
+    value = node.meta.get("val")
+    return isinstance(value, torch.Tensor) and not value.is_floating_point()
 
 
 def _attribute(module: torch.nn.Module, target: str) -> torch.Tensor:

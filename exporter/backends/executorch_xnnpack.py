@@ -92,7 +92,7 @@ class ExecutorchXnnpack:
             prepared: torch.fx.GraphModule = prepare_pt2e(exported, quantiser(scheme))
             bring_ranges(prepared, work.trained)
         for feeds in calibration_examples(work):
-            with torch.no_grad(), _one_thread():
+            with converting("executorch", "calibrate this model"), torch.no_grad(), _one_thread():
                 prepared(*(torch.from_numpy(np.ascontiguousarray(array)) for array in feeds.values()))
         return prepared
 
