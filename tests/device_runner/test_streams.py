@@ -86,7 +86,9 @@ def test_a_planted_slowdown_is_refused_unless_it_is_allowed(
 
     with pytest.raises(RunnerRefused, match="spin_percent: for tests"):
         medians(400.0, "runs/planted/0")
+    session.discard("runs/planted")
     environment = local._environment()
     monkeypatch.setattr(local, "_environment", lambda: {**environment, "EDGEBENCH_ALLOW_SPIN": "1"})
     # an order of magnitude, no time: five times as long by construction
     assert medians(400.0, "runs/planted/1") > 2 * medians(0.0, "runs/planted/2")
+    session.discard("runs/planted")

@@ -139,7 +139,8 @@ bool parse_streams(const Json& root, Fields* fields, Plan* plan) {
   int64_t streams = 1;
   if (root.get("streams") && !fields->whole("streams", 1, kMaxStreams, &streams)) return false;
   plan->streams = static_cast<int>(streams);
-  if (streams > 1 && (plan->warmup.max_count + plan->steady.max_count) * plan->streams > 2 * kMaxSamples)
+  const uint64_t each = plan->warmup.max_count + plan->steady.max_count;
+  if (streams > 1 && each * static_cast<uint64_t>(streams) > 2 * kMaxSamples)
     return fields->wrong("streams", "so many streams of so many samples have no room");
   return true;
 }

@@ -10,17 +10,25 @@ namespace edgebench {
 
 namespace {
 
-// What the threads of a phase have in common.
+// What the threads of a phase have in common. Each flag has one writer: a counter would need the atomics that GCC and
+// Clang leave to a library on ARM, which is not there without an NDK.
 struct Gate {
   const PhasePlan* phase;
-  int streams;
-  std::atomic<int> ready{0};
-  std::atomic<int> met{0};  // streams that have met the minima, or can do no more
+  size_t streams;
+  std::atomic<bool> ready[kMaxStreams] = {};
+  std::atomic<bool> met[kMaxStreams] = {};  // has met the minima, or can do no more
   std::atomic<bool> failed{false};
+
+  bool all(const std::atomic<bool>* flags) const {
+    for (size_t i = 0; i < streams; ++i)
+      if (!flags[i].load(std::memory_order_acquire)) return false;
+    return true;
+  }
 };
 
 struct Stream {
   Gate* gate;
+  size_t index;
   Pipeline* pipeline;
   Sample* out;
   Timed timed;
@@ -32,8 +40,8 @@ void* run_stream(void* argument) {
   Stream* stream = static_cast<Stream*>(argument);
   Gate* gate = stream->gate;
   const PhasePlan& phase = *gate->phase;
-  gate->ready.fetch_add(1);
-  while (gate->ready.load() < gate->streams && !gate->failed.load()) sched_yield();
+  gate->ready[stream->index].store(true);
+  while (!gate->all(gate->ready) && !gate->failed.load()) sched_yield();
   const int64_t begin = now_ns();
   const int64_t until = begin + static_cast<int64_t>(phase.min_ms) * 1000000;
   int64_t end = begin;
@@ -42,9 +50,9 @@ void* run_stream(void* argument) {
   for (;;) {
     if (!met && (count == phase.max_count || (count >= phase.min_count && end >= until))) {
       met = true;
-      gate->met.fetch_add(1);
+      gate->met[stream->index].store(true);
     }
-    if (count == phase.max_count || gate->met.load(std::memory_order_relaxed) == gate->streams) break;
+    if (count == phase.max_count || (met && gate->all(gate->met))) break;
     if (gate->failed.load(std::memory_order_relaxed)) break;
     int64_t start = now_ns();
     if (!stream->pipeline->invoke(&stream->failure)) {
@@ -78,13 +86,14 @@ bool Streams::open(const Plan& plan, const Directory& dir, const char* lib_dir, 
 bool Streams::time_phase(const PhasePlan& phase, SampleFile* samples, bool warmup, Timed* timed, Failure* failure) {
   Gate gate;
   gate.phase = &phase;
-  gate.streams = static_cast<int>(pipelines_.size());
+  gate.streams = pipelines_.size();
   std::vector<Stream> streams(pipelines_.size());
   std::vector<pthread_t> threads(pipelines_.size());
   size_t made = 1;  // this thread is the first
   int error = 0;
   for (size_t i = 0; i < streams.size(); ++i) {
     streams[i].gate = &gate;
+    streams[i].index = i;
     streams[i].pipeline = pipelines_[i];
     streams[i].out = warmup ? samples->warmup(i) : samples->steady(i);
   }

@@ -101,6 +101,12 @@ def test_outputs_are_the_hosts_on_arm(arm_phone: Edgebench, models: Path, tmp_pa
     np.testing.assert_allclose(output(ran, 0)[:, 0], expected(models, "image", runtime)[0], rtol=1e-5, atol=1e-6)
 
 
+def test_streams_are_threads_of_its_own(phone: Edgebench, models: Path, tmp_path: Path) -> None:
+    phase = {"min_count": 5, "min_ms": 1, "max_count": 1000}
+    ran = phone.run(tmp_path, image_plan(tmp_path, models, "onnx", streams=2, warmup=phase, steady=phase)).done()
+    assert ran["steady"]["count"] >= 10
+
+
 def test_the_bundle_can_be_anywhere(phone: Edgebench, arm_phone: Edgebench, tmp_path: Path) -> None:
     for runner in (phone, arm_phone):
         assert runner.call("--hello")["hello"]["missing"] == {}
