@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from device_runner.compare import conforms
-from device_runner.plans import throughput
+from device_runner.plans import MODES, throughput
 from device_runner.plans.mode import broken_rules
 from device_runner.results.statistics import quantile
 from edgedeploy.record import Context, Launch, Plan
@@ -53,8 +53,10 @@ def entry(
         reasons.append(f"its outputs are not what the host got at export: {detail}")
     load, adapters, usage = (measured.event(name) for name in ("load", "adapters", "rusage"))
     steady = measured.samples.steady
-    if not reasons:
-        reasons += broken_rules(plan, measured.samples) if len(steady) else ("there is no steady sample",)
+    if not reasons and not len(steady):
+        reasons.append("there is no steady sample")
+    elif not reasons and plan.mode in MODES and MODES[plan.mode].lasts:
+        reasons += broken_rules(plan, measured.samples)
     return Launch(
         index=index, position=position, block=block, started=started,
         valid=not reasons, invalid_because=tuple(text[:4000] for text in reasons), flags=flags,

@@ -13,5 +13,6 @@ MODE = Mode(
     {"launches": 3, "warmup_count": 5, "warmup_ms": 200.0, "min_count": 1024, "min_ms": 60_000.0, "max_seconds": 720.0},
     least={"min_count": 1024, "min_ms": 60_000.0},
     metric="p90_ms",
+    lasts=True,
     most_samples=2**22,
 )  # fmt: skip

@@ -20,7 +20,8 @@ _AROUND_SEC = 60.0
 class Mode:
     """options: by the names of bench's options, what a plan has where nothing else is said. least: what its rules demand.
 
-    metric: the field of a run record that this mode is for.
+    metric: the field of a run record that this mode is for. lasts: it is about the time that its phase takes, so that one
+    whose room for samples was full before is not valid.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Mode:
     options: Mapping[str, float]
     least: Mapping[str, float] = field(default_factory=dict)
     metric: str = "median_ms"
+    lasts: bool = False
     #: samples of the timed phase that there is room for
     most_samples: int = 1_000_000
     #: about how often the device is looked at while a launch runs; None: not

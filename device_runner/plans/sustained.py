@@ -16,6 +16,7 @@ MODE = Mode(
     "sustained", "10 minutes at full load: the curve, when it throttles, minute 10 against minute 1",
     {"launches": 1, "warmup_count": 0, "warmup_ms": 0.0, "min_count": 100, "min_ms": 600_000.0},
     most_samples=2**23,
+    lasts=True,
     look_sec=30.0,
 )  # fmt: skip
 
