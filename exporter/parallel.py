@@ -75,6 +75,7 @@ def side_by_side(
     waiting = _spread(jobs)
     running: list[_Running] = []
     done: dict[Job, list[Outcome]] = {}
+    stopped: dict[Job, float] = {}
     looked = 0.0
     try:
         while waiting or running:
@@ -90,6 +91,9 @@ def side_by_side(
                     last = running.pop()
                     _stop([last])
                     expected[last.job] = max(expected[last.job], memory.MARGIN * last.peak_gb)
+                    # it may have finished all but its end: the next try then finds everything there and shows no peak
+                    seen.note(last.job.kind, max(last.peak_gb, seen.peaks.get(last.job.kind, 0.0)))
+                    stopped[last.job] = max(last.peak_gb, stopped.get(last.job, 0.0))
                     waiting.insert(0, last.job)
                     say(
                         f"[{last.job.subject} {last.job.runtime}] stopped at {last.held_gb:.1f} GB: more than {memory_gb:g} GB "
@@ -101,7 +105,7 @@ def side_by_side(
                 done[each.job] = _outcomes(each)
                 # one that found everything there says nothing of what making it takes
                 if any(outcome.state == "written" for outcome in done[each.job]):
-                    seen.note(each.job.kind, each.peak_gb)
+                    seen.note(each.job.kind, max(each.peak_gb, stopped.get(each.job, 0.0)))
     except BaseException:
         _stop(running)
         raise

@@ -66,7 +66,7 @@ def test_exports_that_come_to_hold_too_much_are_stopped_and_done_after_each_othe
     assert {row["state"] for row in json.loads(done.stdout)["bundles"]} <= {"written", "kept"}
     # now it is known what they take, and none is begun to be stopped
     peaks = memory.Seen(tmp_path / "memory.json").peaks
-    assert sum(peaks[key] for key in keys) > 1
+    assert sum(peaks[key] for key in keys) * memory.MARGIN > 1
     again = run(folder, *asked, "--force", cache=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "more than 1 GB together" not in again.stderr
