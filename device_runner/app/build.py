@@ -55,8 +55,8 @@ def find(abi: str) -> App:
 def build(abi: str, out: Path | None = None, *, release: bool = False, say: Callable[[str], None] = lambda _: None) -> App:
     """The app for phones of `abi`, at `out` (the cache by default). Does nothing when it is there and up to date.
 
-    release: not debuggable, and so not for `bench --in-app`, which enters it by run-as. Raises UserError when a tool is missing,
-    TransientError when one cannot be downloaded.
+    release: not debuggable, and so not for `bench --in-app`, which enters it by run-as.
+    Raises UserError when a tool is missing, TransientError when one cannot be downloaded.
     """
     sources.require()
     path = (out or default_path(abi)).absolute()
@@ -114,7 +114,7 @@ def _dex(tool_root: Path, work: Path) -> bytes:
 
 
 def _libraries(runner: bundles.RunnerBundle, abi: str, say: Callable[[str], None]) -> dict[str, bytes]:
-    """The runtimes and our own libraries, where the installer unpacks them; their versions and licences, where we can read them."""
+    """The runtimes' and our own libraries, where the installer unpacks them; versions and licences, where the app reads them."""
     into = f"lib/{sources.android_name(abi)}"
     found = {f"{into}/{native.NAME}": native.library(abi, say).read_bytes()}
     for file in runner.manifest.files:

@@ -1,6 +1,7 @@
 package dev.edgedeploy.bench.desktop;
 
 import dev.edgedeploy.bench.core.Limits;
+import dev.edgedeploy.bench.core.PlanRun;
 import dev.edgedeploy.bench.core.Supervisor;
 import java.io.File;
 import java.io.IOException;
@@ -27,8 +28,8 @@ public final class Desktop {
         String[] command = Arrays.copyOfRange(arguments, 3, arguments.length);
         int code;
         if (command[0].equals("plan"))
-            code = Supervisor.plan(directory, starter, Supervisor.keeping(new File(directory, "events.jsonl"), sink));
-        else code = new Supervisor(directory, new Limits(120, 8192), starter, sink).run(command);
+            code = new PlanRun(directory, starter, sink, null).toItsEnd();
+        else code = new Supervisor(directory, Limits.QUESTION, starter, sink).run(command);
         System.exit(code);
     }
 }

@@ -10,6 +10,7 @@ import android.widget.Button;
 import android.widget.Spinner;
 import android.widget.TextView;
 import dev.edgedeploy.bench.core.Confined;
+import dev.edgedeploy.bench.core.PlanRun;
 import dev.edgedeploy.bench.core.Plans;
 import dev.edgedeploy.bench.core.Record;
 import dev.edgedeploy.bench.core.Samples;
@@ -35,7 +36,7 @@ public final class BenchActivity extends Activity {
     private Button share;
     private TextView progress;
     private TextView summary;
-    private Run running;
+    private PlanRun running;
     private String record;
 
     /** Until it is in the foreground; not for long. */
@@ -93,10 +94,10 @@ public final class BenchActivity extends Activity {
         if (chosen == null) return;
         final Record kept = new Record();
         final File directory;
-        final Run started;
+        final PlanRun started;
         try {
             directory = Confined.below(Home.work(this), chosen.name);
-            started = new Run(this, directory, new Supervisor.Sink() {
+            started = Home.run(this, directory, new Supervisor.Sink() {
                 @Override
                 public void line(String line, Map<String, Object> event) {
                     kept.line(line, event);
@@ -105,9 +106,6 @@ public final class BenchActivity extends Activity {
             });
         } catch (Confined.Outside outside) {
             progress.setText(outside.getMessage());
-            return;
-        } catch (IOException error) {
-            progress.setText(String.valueOf(error.getMessage()));
             return;
         }
         running = started;

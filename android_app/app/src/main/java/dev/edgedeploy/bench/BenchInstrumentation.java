@@ -6,6 +6,7 @@ import android.content.Context;
 import android.content.Intent;
 import android.os.Bundle;
 import dev.edgedeploy.bench.core.Confined;
+import dev.edgedeploy.bench.core.ErrorCode;
 import dev.edgedeploy.bench.core.Line;
 import dev.edgedeploy.bench.core.Limits;
 import dev.edgedeploy.bench.core.Supervisor;
@@ -55,7 +56,7 @@ public final class BenchInstrumentation extends Instrumentation {
             context.startActivity(screen);
             // it goes with this process, which ends with the run; a screen that stays dark is no reason not to run
             BenchActivity.awaitShown();
-            return new Run(context, directory, sink()).toItsEnd();
+            return Home.run(context, directory, sink()).toItsEnd();
         }
         String[] asked = {name};
         if (name.equals("describe")) {
@@ -63,7 +64,7 @@ public final class BenchInstrumentation extends Instrumentation {
             asked = new String[] {name, model.getCanonicalPath(), arguments.getString("runtime", "")};
         }
         directory.mkdirs();
-        return new Supervisor(directory, new Limits(120, 8192), new ServiceStarter(context), sink()).run(asked);
+        return new Supervisor(directory, Limits.QUESTION, new ServiceStarter(context), sink()).run(asked);
     }
 
     private Supervisor.Sink sink() {
@@ -80,6 +81,6 @@ public final class BenchInstrumentation extends Instrumentation {
     private int refused(String code, String message) {
         Line line = new Line("error").text("code", code).text("phase", "arguments").text("message", message);
         sink().line(line.toString(), null);
-        return dev.edgedeploy.bench.core.ErrorCode.exitCode(code);
+        return ErrorCode.exitCode(code);
     }
 }

@@ -3,6 +3,9 @@ package dev.edgedeploy.bench;
 import android.content.Context;
 import android.content.pm.PackageManager;
 import android.os.Build;
+import dev.edgedeploy.bench.core.PlanRun;
+import dev.edgedeploy.bench.core.Supervisor;
+import dev.edgedeploy.bench.core.Thermal;
 import java.io.File;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -41,6 +44,17 @@ final class Home {
             in.close();
         }
         return directory.getPath();
+    }
+
+    /** A run of the plan in `directory`, by a worker of this app's. */
+    static PlanRun run(Context context, File directory, Supervisor.Sink listener) {
+        final Object power = context.getSystemService(Context.POWER_SERVICE);
+        return new PlanRun(directory, new ServiceStarter(context), listener, new PlanRun.Heat() {
+            @Override
+            public String line() {
+                return Thermal.line(power);
+            }
+        });
     }
 
     /** Key, value, key, value: for a record that is shared. */

@@ -11,10 +11,14 @@ public final class Limits {
 
     private static final long MAX_MEMORY_MB = 1 << 22;
 
+    public static final Limits DEFAULT = new Limits(DEFAULT_SECONDS, DEFAULT_MEMORY_MB);
+    /** Of what loads a model, or a library, and no more. */
+    public static final Limits QUESTION = new Limits(120, 8192);
+
     public final double seconds;
     public final long memoryKb;
 
-    public Limits(double seconds, long memoryMb) {
+    Limits(double seconds, long memoryMb) {
         this.seconds = seconds;
         this.memoryKb = memoryMb * 1024;
     }

@@ -1,9 +1,7 @@
 package dev.edgedeploy.bench.core;
 
 import java.io.File;
-import java.io.FileOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.util.Map;
 
 /**
@@ -37,23 +35,6 @@ public final class Supervisor {
         this.starter = starter;
         this.sink = sink;
         tail = new Tail(new File(directory, "worker.jsonl"));
-    }
-
-    /** A plan of `directory`, its limits its own. events.jsonl gets what the sink does. */
-    public static int plan(File directory, Worker.Starter starter, Sink sink) throws IOException {
-        return ofPlan(directory, starter, sink).run(new String[] {"plan"});
-    }
-
-    public static Supervisor ofPlan(File directory, Worker.Starter starter, Sink sink) {
-        Limits limits = new Limits(120, 4096);
-        try {
-            limits = Limits.of(Json.object(Confined.read(new File(directory, "plan.json"), Json.MAX_CHARS)));
-        } catch (IOException missing) {
-            // the worker says what is wrong with it
-        } catch (Json.Bad bad) {
-            // and here
-        }
-        return new Supervisor(directory, limits, starter, sink);
     }
 
     /** Ends the run soon; from any thread. So does a file of the name `cancel` in the directory. */
@@ -145,22 +126,5 @@ public final class Supervisor {
         } catch (InterruptedException interrupted) {
             Thread.currentThread().interrupt();
         }
-    }
-
-    /** A sink that also keeps the lines in a file, each whole when it is there at all. */
-    public static Sink keeping(final File file, final Sink next) throws IOException {
-        final OutputStream out = new FileOutputStream(file);
-        return new Sink() {
-            @Override
-            public synchronized void line(String line, Map<String, Object> event) {
-                try {
-                    out.write((line + "\n").getBytes("UTF-8"));
-                    out.flush();
-                } catch (IOException full) {
-                    // the line still goes to whoever listens
-                }
-                next.line(line, event);
-            }
-        };
     }
 }
