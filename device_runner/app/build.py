@@ -114,7 +114,7 @@ def _dex(tool_root: Path, work: Path) -> bytes:
 
 
 def _libraries(runner: bundles.RunnerBundle, abi: str, say: Callable[[str], None]) -> dict[str, bytes]:
-    """The runtimes' and our own libraries, where the installer unpacks them; versions and licences, where the app reads them."""
+    """Our own library and the runtimes', where the installer unpacks them; versions and licences, where the app reads them."""
     into = f"lib/{sources.android_name(abi)}"
     found = {f"{into}/{native.NAME}": native.library(abi, say).read_bytes()}
     for file in runner.manifest.files:

@@ -50,8 +50,14 @@ def entered(transport: Transport) -> Iterator[tuple[AppTransport, AppRunner]]:
     if not there.startswith("android-"):
         raise UserError("--in-app is for Android phones; this device has no apps")
     app = build.find(there)
-    _ensure(transport, app, deadline)
-    inside = AppTransport(transport, deadline)
+    installed = transport.run(["pm", "path", ID], deadline).text.startswith("package:")
+    try:
+        _ensure(transport, app, installed, deadline)
+        inside = AppTransport(transport, deadline)
+    except EdgedeployError:
+        with contextlib.suppress(EdgedeployError):
+            _undo(transport, installed)
+        raise
     try:
         yield inside, AppRunner(inside, {"app": ID, "version": __version__, "build": app.key[:16]})
     finally:
@@ -60,8 +66,7 @@ def entered(transport: Transport) -> Iterator[tuple[AppTransport, AppRunner]]:
             leave(inside)
 
 
-def _ensure(transport: Transport, app: build.App, deadline: Deadline) -> None:
-    installed = transport.run(["pm", "path", ID], deadline).text.startswith("package:")
+def _ensure(transport: Transport, app: build.App, installed: bool, deadline: Deadline) -> None:
     if installed and transport.run(as_app("cat", f"{WORK}/{_KEY}"), deadline).text == app.key:
         return
     install_app(transport, app, deadline)
@@ -70,6 +75,14 @@ def _ensure(transport: Transport, app: build.App, deadline: Deadline) -> None:
         done = transport.run(as_app("sh", "-c", _PUT, "sh", WORK, text, name), deadline)
         if done.exit_code:
             raise no_entry(done)
+
+
+def _undo(transport: Transport, installed: bool) -> None:
+    """After an app that did not come about: as it was."""
+    deadline = Deadline.after(_CALL_SEC)
+    transport.remove(HANDOVER, deadline)
+    if not installed:
+        transport.run(["pm", "uninstall", ID], deadline)
 
 
 def install_app(transport: Transport, app: build.App, deadline: Deadline) -> None:
@@ -91,7 +104,8 @@ def install_app(transport: Transport, app: build.App, deadline: Deadline) -> Non
 def leave(inside: AppTransport) -> None:
     """Remove what we brought: the app, or what we put into one that was there. Launches that wait to be fetched stay."""
     deadline = Deadline.after(_CALL_SEC)
-    if files.entries(inside, inside.path("runs"), deadline):
+    runs = files.entries(inside, inside.path("runs"), deadline)
+    if any(files.entries(inside, inside.path(f"runs/{run}"), deadline) for run in runs):
         return
     inside.inner.remove(HANDOVER, deadline)
     inside.inner.remove("am", deadline)

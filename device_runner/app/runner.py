@@ -1,7 +1,7 @@
 """The runner inside the app, called as the one on a shell is: `am instrument` in the place of a program of ours.
 
-What it prints goes into a file of the shell's, so that a cable that is pulled costs nothing; each look reads on where the last one
-ended. In the app the same lines are in events.jsonl.
+What it prints goes into a file of the shell's, so that a cable that is pulled costs nothing; each look reads on where the last
+one ended. In the app the same lines are in events.jsonl.
 """
 
 from __future__ import annotations
