@@ -18,8 +18,8 @@ _ALIGNMENT_BYTES = 4
 STORED = ("resources.arsc",)
 
 
-def write(target: Path, entries: Mapping[str, bytes]) -> None:
-    """`entries` by their names in the APK, sorted."""
+def write(target: Path, entries: Mapping[str, bytes], level: int = 9) -> None:
+    """`entries` by their names in the APK, sorted. level: of the compression, 1 is quick."""
     with zipfile.ZipFile(target, "w") as out:
         for name in sorted(entries):
             info = zipfile.ZipInfo(name, _DATE)
@@ -31,7 +31,7 @@ def write(target: Path, entries: Mapping[str, bytes]) -> None:
                 info.extra = _padding(out.fp.tell() + _LOCAL_HEADER_BYTES + len(name))
             else:
                 info.compress_type = zipfile.ZIP_DEFLATED
-            out.writestr(info, entries[name], compresslevel=9)
+            out.writestr(info, entries[name], compresslevel=level)
 
 
 def _padding(offset: int) -> bytes:

@@ -59,7 +59,7 @@ def left(phone: Phone) -> dict[str, str]:
     """What of ours runs on the phone, and what lies on it that is no cache."""
     running = {str(pid): line for pid, line in phone.processes().items() if ID in line or "instrument" in line}
     lying = [path for path in ("handover", "am", "runs") if phone.inside(f"{_WORK}/{path}").exists()]
-    return {**running, **{path: "lies about" for path in lying}}
+    return {**running, **dict.fromkeys(lying, "lies about")}
 
 
 def test_a_run_inside_the_app(phone: Phone, device: Device, app: App, fast: Path, slow: Path, store: Store) -> None:
@@ -130,7 +130,7 @@ def test_a_phone_that_refuses_the_app(phone: Phone, device: Device, why: str, sa
 
 def test_an_app_that_is_not_debuggable_cannot_be_entered(phone: Phone, device: Device) -> None:
     phone.inside("/data/release").touch()
-    with pytest.raises(UserError, match="cannot be entered.*not debuggable"), open_session(device):
+    with pytest.raises(UserError, match=r"cannot be entered.*not debuggable"), open_session(device):
         pass
     assert not phone.inside(_HOME).exists()
     assert not left(phone)
