@@ -52,7 +52,7 @@ def entered(transport: Transport) -> Iterator[tuple[AppTransport, AppRunner]]:
     app = build.find(there)
     installed = transport.run(["pm", "path", ID], deadline).text.startswith("package:")
     try:
-        _ensure(transport, app, installed, deadline)
+        ensure(transport, app, installed, deadline)
         inside = AppTransport(transport, deadline)
     except EdgedeployError:
         with contextlib.suppress(EdgedeployError):
@@ -66,11 +66,17 @@ def entered(transport: Transport) -> Iterator[tuple[AppTransport, AppRunner]]:
             leave(inside)
 
 
-def _ensure(transport: Transport, app: build.App, installed: bool, deadline: Deadline) -> None:
+def ensure(transport: Transport, app: build.App, installed: bool, deadline: Deadline, *, to_stay: bool = False) -> None:
+    """Have this very app there. to_stay: a person is to use it, so that nobody removes it as his own.
+
+    Raises UserError, saying what to do, where the phone refuses it.
+    """
     if installed and transport.run(as_app("cat", f"{WORK}/{_KEY}"), deadline).text == app.key:
+        if to_stay:
+            transport.run(as_app("rm", "-f", f"{WORK}/{_BROUGHT}"), deadline)
         return
     install_app(transport, app, deadline)
-    notes = {_KEY: app.key, **({} if installed else {_BROUGHT: app.key})}
+    notes = {_KEY: app.key, **({} if installed or to_stay else {_BROUGHT: app.key})}
     for name, text in notes.items():
         done = transport.run(as_app("sh", "-c", _PUT, "sh", WORK, text, name), deadline)
         if done.exit_code:
