@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
 _STATUS, _RESULT = "INSTRUMENTATION_STATUS: ", "INSTRUMENTATION_RESULT: "
 _CODE, _FAILED = "INSTRUMENTATION_CODE: ", "INSTRUMENTATION_FAILED: "
-#: of a reason in a message
-_MOST_CHARS = 500
+#: of a reason in a message, of a line that is waited for, and of events: a device may say anything
+_MOST_CHARS, _MOST_LINE_CHARS, _MOST_EVENTS = 500, 2**22, 100
+#: the phase that follows from an event, as the runner itself has it
+_AFTER = {
+    "hello": "load", "load": "adapters", "adapters": "first", "first": "warmup", "warmup": "steady", "steady": "output",
+    "output": "output", "rusage": "rusage", "end": "end", "error": "error",
+}  # fmt: skip
 
 
 @dataclass
 class Said:
     """What came so far. `ended`: it has said how the instrumentation ended, or that it never began."""
 
-    events: list[dict[str, Any]] = field(default_factory=list)
+    #: the latest ones
+    events: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_MOST_EVENTS))
+    phase: str = "hello"
+    warmup_samples: int = 0
+    steady_samples: int = 0
     ended: bool = False
     #: in Android's words, where the app did not end by itself
     reason: str = ""
@@ -27,6 +37,8 @@ class Said:
         *lines, self._pending = (self._pending + text).split("\n")
         for line in lines:
             self._line(line.rstrip("\r"))
+        if len(self._pending) > _MOST_LINE_CHARS:
+            self._pending = ""
 
     @property
     def last(self) -> dict[str, Any]:
@@ -51,8 +63,17 @@ class Said:
             value = json.loads(text)
         except (ValueError, RecursionError):
             return
-        if isinstance(value, dict) and isinstance(value.get("event"), str):
-            self.events.append(value)
+        if not isinstance(value, dict) or not isinstance(value.get("event"), str):
+            return
+        self.events.append(value)
+        self.phase = _AFTER.get(value["event"], self.phase)
+        self.warmup_samples = _count(value, "warmup_samples", self.warmup_samples)
+        self.steady_samples = _count(value, "steady_samples", self.steady_samples)
+
+
+def _count(event: dict[str, Any], key: str, before: int) -> int:
+    value = event.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else before
 
 
 def argv(component: str, **extras: str) -> list[str]:

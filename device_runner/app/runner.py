@@ -31,11 +31,6 @@ _MOST_BYTES = 2**20
 #: for the app to end a worker and say so
 _CANCEL_SEC = 4.0
 _LOOK_SEC = 0.2
-#: phases follow from the event that ended the one before, as the runner itself has it
-_AFTER = {
-    "hello": "load", "load": "adapters", "adapters": "first", "first": "warmup", "warmup": "steady", "steady": "output",
-    "output": "output", "rusage": "rusage", "end": "end", "error": "error",
-}  # fmt: skip
 _START = """
 mkdir -p "$1" && cd "$1" || exit 84
 shift; rm -f pid out
@@ -85,7 +80,7 @@ class AppRunner(Runner):
         done = with_backoff(lambda: self._shell.run(argv, deadline))
         said = instrument.Said()
         said.add(done.text + "\n")
-        for line in said.events[::-1]:
+        for line in list(said.events)[::-1]:
             if line["event"] == event:
                 return line
             if line["event"] == "error":
@@ -119,7 +114,7 @@ class AppRunner(Runner):
         alive = (first == b"yes" and not watched.said.ended) or len(text) == _MOST_BYTES
         if not alive:
             self._say_how_it_ended(directory, watched.said, deadline)
-        return _status(watched.said, alive)
+        return Status(alive, watched.said.phase, watched.said.warmup_samples, watched.said.steady_samples)
 
     def _say_how_it_ended(self, directory: str, said: instrument.Said, deadline: Deadline) -> None:
         """An app that was killed could not: the last line is an `end` or an `error` all the same."""
@@ -128,7 +123,7 @@ class AppRunner(Runner):
         cancelled = self._app.stat(f"{directory}/cancel", deadline) is not None
         message = said.reason or "the app ended without saying how"
         error = {
-            "event": "error", "code": "cancelled" if cancelled else "worker_died", "phase": _phase(said),
+            "event": "error", "code": "cancelled" if cancelled else "worker_died", "phase": said.phase,
             "message": "cancelled" if cancelled else message,
         }  # fmt: skip
         said.events.append(error)
@@ -147,17 +142,3 @@ class AppRunner(Runner):
         self._shell.run(["am", "force-stop", ID], deadline)
         self._shell.run(["sh", "-c", _END, "sh", self._place(directory)], deadline)
         self.status(directory, deadline)
-
-
-def _phase(said: instrument.Said) -> str:
-    for event in said.events[::-1]:
-        if (phase := _AFTER.get(event["event"])) is not None:
-            return phase
-    return "hello"
-
-
-def _status(said: instrument.Said, alive: bool) -> Status:
-    progress: dict[str, Any] = next((event for event in said.events[::-1] if "steady_samples" in event), {})
-    counts = [progress.get(key) for key in ("warmup_samples", "steady_samples")]
-    warmup, steady = (count if isinstance(count, int) else 0 for count in counts)
-    return Status(alive, _phase(said), warmup, steady)
