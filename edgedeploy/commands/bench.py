@@ -121,6 +121,8 @@ def command(
             target = inventory.resolve(device, file)
             if bundle is not None:
                 target = replace(target, bundle=bundle)
+            if in_app and bundle is not None:
+                raise click.UsageError("--in-app brings its own runner; leave out --bundle")
             if in_app:
                 target = replace(target, bundle="app")
             plan = for_device(

@@ -29,6 +29,9 @@ public final class BenchService extends Service {
     /** android.content.pm.ServiceInfo.FOREGROUND_SERVICE_TYPE_SPECIAL_USE, of Android 14. */
     private static final int SPECIAL_USE = 0x40000000;
 
+    /** What the main thread of a program has, as which the runner's worker is written. */
+    private static final long STACK_BYTES = 8 << 20;
+
     private boolean working;
 
     @Override
@@ -42,7 +45,7 @@ public final class BenchService extends Service {
         show();
         if (!working) {
             working = true;
-            Thread worker = new Thread("worker") {
+            Runnable work = new Runnable() {
                 @Override
                 public void run() {
                     work(asked);
@@ -50,7 +53,7 @@ public final class BenchService extends Service {
                     Process.killProcess(Process.myPid());
                 }
             };
-            worker.start();
+            new Thread(null, work, "worker", STACK_BYTES).start();
         }
         return new Binder() {
             @Override
