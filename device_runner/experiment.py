@@ -42,7 +42,7 @@ class ExperimentFile(Strict):
     created: str
     seed: int
     #: the kind of runner that was asked for, "" for the one that fits
-    bundle: Literal["", "portable"] = ""
+    bundle: Literal["", "portable", "app"] = ""
     device: str
     plan: Plan
     accuracy: bool = False

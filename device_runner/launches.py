@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from device_runner.compare import conforms
+from device_runner.conditions import app_heat
 from device_runner.plans import MODES, throughput
 from device_runner.plans.mode import broken_rules
 from device_runner.results.statistics import quantile
@@ -59,7 +60,8 @@ def entry(
         reasons += broken_rules(plan, measured.samples)
     return Launch(
         index=index, position=position, block=block, started=started,
-        valid=not reasons, invalid_because=tuple(text[:4000] for text in reasons), flags=flags,
+        valid=not reasons, invalid_because=tuple(text[:4000] for text in reasons),
+        flags=(*flags, *app_heat.flags(measured.events)),
         load_cold_ns=_whole(load, "load_cold_ns"), load_warm_ns=_whole(load, "load_warm_ns"),
         first_ns=_whole(measured.event("first"), "elapsed_ns"),
         input_adapters_ns=_whole(adapters, "input_ns"), output_adapters_ns=_whole(adapters, "output_ns"),

@@ -57,13 +57,14 @@ def json_lines(text: str) -> list[dict[str, Any]]:
 class Runner:
     """The runner that was installed as `binary`, a path below the transport's work root.
 
-    unfit: the runtimes that are not there because the device cannot run them, and why. loader: the program that starts it, in
-    the directory of its libraries, where it brings its own C library.
+    facts: what a record is to say of it besides. unfit: the runtimes that are not there because the device cannot run them, and
+    why. loader: the program that starts it, in the directory of its libraries, where it brings its own C library.
     """
 
     def __init__(
         self, transport: Transport, binary: str, unfit: Mapping[str, str] | None = None, loader: str | None = None
     ) -> None:
+        self.facts: Mapping[str, Any] = {}
         self._transport, self._path = transport, binary
         self.unfit = dict(unfit or {})
         self._command = [transport.path(binary)]

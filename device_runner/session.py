@@ -91,10 +91,13 @@ class Session:
             "memory_kb": memory.meminfo_kb(transport, "MemTotal", deadline),
             "kernel": kernel,
             "runner": hello.get("build"),
+            **runner.facts,
         }
 
     def renew(self) -> None:
         """Put the runner back where a restart of the device has taken it; only looks where it has not."""
+        if self.device.bundle == "app":
+            return  # an app survives a restart
         self.runner = install.runner(self.transport, Deadline.after(PUSH_SEC), self.device.bundle)
 
     @property
@@ -302,9 +305,21 @@ def open_session(device: Device, waiting: Callable[[str], None] | None = None) -
     with device_lock.locked(device, waiting):
         transport = with_backoff(device.connect)
         try:
-            runner = install.runner(transport, Deadline.after(PUSH_SEC), device.bundle)
-            session = Session(device, transport, runner, runner.hello(Deadline.after(CALL_SEC)))
-            session.sweep()
-            yield session
+            with _runner(device, transport) as (transport, runner):
+                session = Session(device, transport, runner, runner.hello(Deadline.after(CALL_SEC)))
+                session.sweep()
+                yield session
         finally:
             transport.close()
+
+
+@contextmanager
+def _runner(device: Device, transport: Transport) -> Iterator[tuple[Transport, Runner]]:
+    """The runner that the device is to have, and the transport to what is its work root."""
+    if device.bundle == "app":
+        from device_runner.app.entering import entered
+
+        with entered(transport) as inside:
+            yield inside
+    else:
+        yield transport, install.runner(transport, Deadline.after(PUSH_SEC), device.bundle)

@@ -28,6 +28,7 @@ COMMANDS = {
     "results": "List and show what was measured.",
     "devices": "Which devices there are, and whether they can be used.",
     "bundles": "Build and list what goes to a device.",
+    "app": "Put plans into the Android app, for its screen.",
     "completion": "Print the shell's completion script.",
 }
 

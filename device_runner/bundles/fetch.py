@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from device_runner.bundles import npm, pypi
+from device_runner.bundles import debian, npm, pypi
 from device_runner.bundles.pins import Package
 from device_runner.cache import cache_root
 from edgedeploy.errors import TransientError
@@ -28,7 +28,8 @@ def fetch(package: Package, say: Callable[[str], None]) -> Path:
     say(f"downloading {package.archive}")
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
-        got = (pypi if package.registry == "pypi" else npm).download(package, Path(scratch))
+        registry = {"pypi": pypi, "debian": debian}.get(package.registry, npm)
+        got = registry.download(package, Path(scratch))
         if file_digest(got) != package.sha256:
             raise TransientError(f"{package.archive} is not the pinned file: its sha256 differs")
         os.replace(got, kept)

@@ -5,22 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device_runner.bundles import https
 from edgedeploy.errors import TransientError, UserError
 
 if TYPE_CHECKING:
     from device_runner.bundles.pins import Package
 
 _DOWNLOAD_SEC = 1800
-_STALLED_SEC = 60
 #: npm's own default
 _REGISTRY = "https://registry.npmjs.org"
-_MAX_BYTES = 512 * 2**20
-_CHUNK_BYTES = 2**20
 
 
 def download(package: Package, scratch: Path) -> Path:
@@ -48,13 +44,4 @@ def _by_https(package: Package, target: Path) -> None:
     if not registry.startswith("https://"):
         raise UserError(f"npm_config_registry is {registry!r}; without npm itself it must be an https:// address")
     url = f"{registry.rstrip('/')}/{package.package}/-/{package.archive}"
-    try:
-        with urllib.request.urlopen(url, timeout=_STALLED_SEC) as answer, target.open("wb") as out:  # noqa: S310 (https, see above)
-            left = _MAX_BYTES
-            while piece := answer.read(_CHUNK_BYTES):
-                left -= len(piece)
-                if left < 0:
-                    raise TransientError(f"{package.archive} cannot be downloaded: it does not end")
-                out.write(piece)
-    except (urllib.error.URLError, OSError) as error:
-        raise TransientError(f"{package.archive} cannot be downloaded: {error}") from None
+    https.download(url, target)

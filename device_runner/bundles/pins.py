@@ -22,7 +22,7 @@ class Package(BaseModel):
     package: str
     version: str
     #: "file": what a user gave instead
-    registry: Literal["pypi", "npm", "file"]
+    registry: Literal["pypi", "npm", "debian", "file"]
     #: the runtime it is, as a plan names it; "" for a tool of the build
     runtime: str = ""
     #: what the library is a version of, where the package has a count of its own
@@ -36,6 +36,8 @@ class Package(BaseModel):
     sha256: str
     #: the platform tag of a wheel, for pip
     platform: str | None = None
+    #: the directory of Debian's pool that it is in
+    pool: str | None = None
     #: path in the archive -> path in the bundle
     files: dict[str, str] = {}
     #: file of LICENCES -> path in the bundle

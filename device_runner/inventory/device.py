@@ -28,8 +28,8 @@ class Device:
     #: and what must hold before each launch
     gates: Gates = field(default_factory=Gates)
     preparation: Preparation = field(default_factory=Preparation)
-    #: the kind of runner it gets: "portable", or "" for the one that fits (see `install.runner`)
-    bundle: Literal["", "portable"] = ""
+    #: the kind of runner it gets: "portable", "app" (see `app.entering`), or "" for the one that fits (see `install.runner`)
+    bundle: Literal["", "portable", "app"] = ""
     #: of a phone that is attached: ro.product.model
     model: str = ""
     #: "inventory", "attached", "address", "built in"

@@ -49,6 +49,7 @@ def _device(one: RunRecord, other: RunRecord) -> str:
         _unlike("CPUs", *models),
         _unlike("CPUs allowed", a.facts.get("cpus_allowed"), b.facts.get("cpus_allowed")),
         _unlike("ABIs", a.facts.get("abi"), b.facts.get("abi")),
+        _unlike("inside an app:", *("in_app" in each.facts for each in (a, b))),
     ]
     return _joined(seen)
 

@@ -49,6 +49,9 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option(
     "--bundle", type=click.Choice(["portable"]), help="The runner with its own C library, in place of the one that fits."
 )
+@click.option(
+    "--in-app", is_flag=True, help="Inside an Android app that is installed for it and removed (docs/android-app.md)."
+)
 @click.option("--wait", is_flag=True, help="Wait for a device that another process uses.")
 @measuring
 @conditions
@@ -61,7 +64,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.pass_context
 def command(
     context: click.Context, what: tuple[str, ...], device: str, file: Path | None,
-    bundle: Literal["portable"] | None, wait: bool, measuring: Measuring,
+    bundle: Literal["portable"] | None, in_app: bool, wait: bool, measuring: Measuring,
     gates: dict[str, Any], preparation: dict[str, Any], shapes: dict[str, tuple[int, ...]], accuracy: bool, seed: int, out: str,
     experiment: str | None, as_json: bool,
 ) -> int:  # fmt: skip
@@ -92,6 +95,7 @@ def command(
       edgedeploy bench artifacts/film-minilm --device ssh://pi@192.168.1.20
       edgedeploy bench artifacts/film-minilm --device adb:R5CT10XYZ
       edgedeploy bench --mode mlperf --device pixel7
+      edgedeploy bench artifacts/film-minilm --device pixel7 --in-app
       edgedeploy bench --until 1% --budget 10m
       edgedeploy bench model.onnx --shape input=1,3,224,224 --json
       edgedeploy bench --device pixel7 --max-temperature-c 38 --min-battery 40 --stay-awake
@@ -117,6 +121,10 @@ def command(
             target = inventory.resolve(device, file)
             if bundle is not None:
                 target = replace(target, bundle=bundle)
+            if in_app and bundle is not None:
+                raise click.UsageError("--in-app brings its own runner; leave out --bundle")
+            if in_app:
+                target = replace(target, bundle="app")
             plan = for_device(
                 measuring.plan(), target,
                 threads=measuring.threads, affinity=measuring.affinity,

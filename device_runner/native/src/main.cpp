@@ -11,6 +11,7 @@
 #include "events.h"
 #include "paths.h"
 #include "plan.h"
+#include "plan_file.h"
 #include "queries.h"
 #include "supervisor.h"
 #include "worker.h"
@@ -67,20 +68,6 @@ std::string default_lib_dir() {
   std::string self = n > 0 ? std::string(path, static_cast<size_t>(n)) : "./edgebench";
   size_t slash = self.rfind('/');
   return (slash == std::string::npos ? "." : self.substr(0, slash)) + "/../lib";
-}
-
-bool load_plan(const std::string& path, Directory* dir, Plan* plan, Failure* failure) {
-  size_t slash = path.rfind('/');
-  std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
-  if (!open_directory(parent, Code::plan_missing, dir, failure)) return false;
-  OpenFile file;
-  if (!open_inside(*dir, name, {Code::plan_missing, Code::plan_missing}, &file, failure)) return false;
-  std::string text;
-  bool read = read_all(file.fd, kMaxJsonBytes, &text);
-  close(file.fd);
-  if (!read) return fail(failure, Code::plan_invalid, "%s cannot be read or is too large", name.c_str());
-  return parse_plan(text, plan, failure);
 }
 
 int plan_command(const Arguments& arguments, const std::string& lib_dir) {

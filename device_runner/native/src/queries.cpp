@@ -87,6 +87,13 @@ class KeepSink : public Sink {
   Json last;
 };
 
+// As far as no runtime is asked.
+Line hello_line() {
+  Line line("hello");
+  line.integer("protocol", 1).raw("build", build_json()).text("abi", abi_name()).raw("cpu", cpu_json());
+  return line.integer("pid", getpid());
+}
+
 }  // namespace
 
 int describe_command(const std::string& model, const std::string& runtime, const std::string& lib_dir) {
@@ -95,10 +102,31 @@ int describe_command(const std::string& model, const std::string& runtime, const
   return supervise(&job, kLimits, &sink, -1, Phase::describe);
 }
 
+int describe_here(const std::string& model, const std::string& runtime, const std::string& lib_dir, Channel* channel) {
+  channel->enter(Phase::describe);
+  return DescribeJob(model, runtime, lib_dir).run(channel);
+}
+
+int hello_here(const std::string& lib_dir, const std::string& notes_dir, Channel* channel) {
+  channel->enter(Phase::hello);
+  std::string versions = "{", errors = "{";
+  for (size_t i = 0; const char* name = runtime_name(i); ++i) {
+    Failure failure;
+    Runtime* runtime = make_runtime(name);
+    bool opened = runtime->open(lib_dir.c_str(), &failure);
+    std::string version = opened ? runtime_version(runtime, name, notes_dir) : "";
+    if (i > 0) versions += ",";
+    versions += json_string(name) + ":" + (opened ? json_string(version.empty() ? "unknown" : version.c_str()) : "null");
+    if (opened) continue;
+    if (errors.size() > 1) errors += ",";
+    errors += json_string(name) + ":" + json_string(failure.message);
+  }
+  channel->send(hello_line().raw("runtimes", versions + "}").raw("missing", errors + "}"));
+  return 0;
+}
+
 int hello_command(const std::string& only, const std::string& lib_dir) {
-  Line line("hello");
-  line.integer("protocol", 1).raw("build", build_json()).text("abi", abi_name()).raw("cpu", cpu_json());
-  line.integer("pid", getpid());
+  Line line = hello_line();
   if (!only.empty() && make_runtime(only.c_str()) == nullptr) {
     Failure failure;
     fail(&failure, Code::plan_invalid, "runtime: \"%s\" is not one of ours", only.c_str());

@@ -95,10 +95,10 @@ void report_phase(Channel* channel, const char* event, const Timed& timed) {
 
 }  // namespace
 
-std::string runtime_version(Runtime* runtime, const char* name, const std::string& lib_dir) {
+std::string runtime_version(Runtime* runtime, const char* name, const std::string& notes_dir) {
   if (const char* version = runtime->version()) return version;
   OpenFile file;
-  if (!open_anywhere(lib_dir + "/versions.json", {Code::none, Code::none}, &file, nullptr)) return "";
+  if (!open_anywhere(notes_dir + "/versions.json", {Code::none, Code::none}, &file, nullptr)) return "";
   std::string text, error;
   Json json;
   bool read = read_all(file.fd, 65536, &text) && parse_json(text.data(), text.size(), &json, &error);
@@ -118,13 +118,15 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
   const int threads_before = thread_count();  // more than one under an emulator
   channel->enter(Phase::hello);
   bool opened = pipeline.open_library(lib_dir_.c_str(), failure);
-  say_hello(channel, plan_, opened ? runtime_version(pipeline.runtime(), plan_.runtime.c_str(), lib_dir_) : "");
+  const std::string& notes = surroundings_.notes_dir.empty() ? lib_dir_ : surroundings_.notes_dir;
+  say_hello(channel, plan_, opened ? runtime_version(pipeline.runtime(), plan_.runtime.c_str(), notes) : "");
   if (!opened) return false;
 
   channel->enter(Phase::load);
   // A process with threads cannot fork safely, and the cold load needs a fork.
   const char* not_cold = nullptr;
   if (!plan_.load_cold) not_cold = "not asked for";
+  else if (surroundings_.not_cold != nullptr) not_cold = surroundings_.not_cold;
   else if (thread_count() != threads_before) not_cold = "the library started threads when it was opened";
   if (!timed_load(channel, &pipeline, not_cold, failure)) return false;
   const bool alone = plan_.streams == 1;

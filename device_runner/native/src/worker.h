@@ -10,10 +10,16 @@
 
 namespace edgebench {
 
+// What is otherwise where the worker is not a process of our own making, but an app's.
+struct Surroundings {
+  const char* not_cold = nullptr;  // why there can be no cold load
+  std::string notes_dir;           // where versions.json is, when not beside the libraries
+};
+
 class PlanJob : public Job {
  public:
-  PlanJob(const Plan& plan, const Directory& dir, const std::string& lib_dir)
-      : plan_(plan), dir_(dir), lib_dir_(lib_dir) {}
+  PlanJob(const Plan& plan, const Directory& dir, const std::string& lib_dir, const Surroundings& surroundings = {})
+      : plan_(plan), dir_(dir), lib_dir_(lib_dir), surroundings_(surroundings) {}
   int run(Channel* channel) override;
 
  private:
@@ -22,9 +28,10 @@ class PlanJob : public Job {
   const Plan& plan_;
   const Directory& dir_;
   const std::string& lib_dir_;
+  const Surroundings surroundings_;
 };
 
-// The version a library gives itself, else the one noted in the bundle's lib/versions.json, else empty.
-std::string runtime_version(Runtime* runtime, const char* name, const std::string& lib_dir);
+// The version a library gives itself, else the one noted in versions.json of the bundle's lib, else empty.
+std::string runtime_version(Runtime* runtime, const char* name, const std::string& notes_dir);
 
 }  // namespace edgebench
