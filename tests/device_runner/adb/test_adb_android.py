@@ -1,6 +1,7 @@
 """The runner for Android, with Android builds of the runtimes, on a phone with the real adbd and a stand-in for its C library.
 
-x86_64, at this machine's own speed: what is not shown is a phone's CPU, its linker, and what its kernel forbids.
+x86_64 at this machine's own speed, and arm64 in emulation: what is not shown is a phone's CPU, its linker, and what its kernel
+forbids.
 """
 
 from __future__ import annotations
@@ -22,14 +23,22 @@ from tests.device_runner.conftest import BRIEF
 from tests.device_runner.native.conftest import CACHE
 
 
+MACHINES = {"android-x86_64": "x86_64", "android-arm64": "aarch64"}
+
+
+@pytest.fixture(scope="module", params=MACHINES)
+def abi(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def phone(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phone]:
-    built = bundles.build("android-x86_64", CACHE / "runner" / "android-x86_64").root
+def phone(abi: str, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phone]:
+    built = bundles.build(abi, CACHE / "runner" / abi).root
     there = cache / "runner" / built.name
     if not there.exists():
         there.symlink_to(built)
-    device = Phone(tmp_path_factory.mktemp("bionic") / "root")
-    bionic.build_root(device.root, "x86_64")
+    device = Phone(tmp_path_factory.mktemp("bionic") / "root", machine=MACHINES[abi])
+    bionic.build_root(device.root, MACHINES[abi])
     try:
         device.boot()
         yield device
@@ -43,11 +52,11 @@ def name(phone: Phone, server: AdbServer, monkeypatch: pytest.MonkeyPatch) -> st
     return f"adb:{phone.serial}"
 
 
-def test_the_phone_gets_the_runner_for_android(name: str) -> None:
+def test_the_phone_gets_the_runner_for_android(abi: str, name: str) -> None:
     with open_session(inventory.resolve(name)) as session:
-        assert session.facts["abi"] == "android-x86_64"
+        assert session.facts["abi"] == abi
         assert session.hello["missing"] == {}
-        assert session.facts["emulated"] is False
+        assert session.facts["emulated"] is (abi == "android-arm64")
 
 
 def test_every_runtime_and_a_bundle_whose_outputs_are_the_hosts(name: str, store: Store, fast: Path, models: Path) -> None:
