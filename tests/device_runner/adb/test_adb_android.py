@@ -22,7 +22,6 @@ from tests.bench_hosts.adbd import AdbServer, Phone
 from tests.device_runner.conftest import BRIEF
 from tests.device_runner.native.conftest import CACHE
 
-
 MACHINES = {"android-x86_64": "x86_64", "android-arm64": "aarch64"}
 
 
