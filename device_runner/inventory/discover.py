@@ -15,10 +15,18 @@ class Phone:
 
 
 def attached() -> list[Phone]:
-    """Every attached phone, ready or not.
+    """Every attached phone, ready or not: the adb server's list, or, where there is none, what libusb finds on USB.
 
-    Raises UserError where there is no adb server and adb is not installed, TransientError when the server does not answer.
+    Raises UserError where there is neither an adb server nor adb nor a phone on USB, TransientError when the server does not
+    answer.
     """
-    from device_runner.transports.adb import devices
+    from device_runner.transports.adb import devices, library_usb
+    from device_runner.transports.adb.server import NoServer
 
-    return [Phone(str(found.serial), str(found.state), str(found.model or "")) for found in devices.attached()]
+    try:
+        found = devices.attached()
+    except NoServer:
+        found = library_usb.attached()
+        if not found:
+            raise
+    return [Phone(each.serial, each.state, each.model) for each in found]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from typing import Any
 
 from device_runner.transports.adb import states
+from device_runner.transports.adb.devices import Attached
 from edgedeploy.errors import UserError
+
+#: for a phone that was reset to be there again
+_AGAIN_SEC = 1.0
 
 
 def transport(serial: str) -> Any:
@@ -26,3 +32,55 @@ def transport(serial: str) -> Any:
         raise states.no_permission(serial) from None
     except USBErrorBusy:
         raise UserError(f"{serial} is held by another program, an adb server perhaps: adb kill-server") from None
+
+
+def reset(serial: str) -> None:
+    """As if the cable were pulled and plugged in: what the phone holds of a connection whose end it was not told is forgotten.
+
+    What fails at it shows in the connecting that follows.
+    """
+    from usb1 import USBError
+
+    found = transport(serial)
+    with contextlib.suppress(USBError):
+        handle = found._device.open()
+        try:
+            handle.resetDevice()
+        finally:
+            handle.close()
+    time.sleep(_AGAIN_SEC)
+
+
+def attached() -> list[Attached]:
+    """Phones on USB, asked of libusb; none where that is not installed.
+
+    One that this user may not open is called by its port.
+    """
+    found: list[Attached] = []
+    try:
+        import usb1
+        from adb_shell.transport.usb_transport import CLASS, PROTOCOL, SUBCLASS
+    except (ImportError, OSError):
+        return found
+    # a machine without USB has no context to open
+    with contextlib.suppress(usb1.USBError), usb1.USBContext() as context:
+        for device in context.getDeviceIterator(skip_on_error=True):
+            kinds = [(each.getClass(), each.getSubClass(), each.getProtocol()) for each in device.iterSettings()]
+            if (CLASS, SUBCLASS, PROTOCOL) in kinds:
+                port = f"usb:{device.getBusNumber()}-{'.'.join(map(str, device.getPortNumberList()))}"
+                found.append(_described(device, port, usb1.USBError))
+    return found
+
+
+def _described(device: Any, port: str, error: type[Exception]) -> Attached:
+    try:
+        serial, product = (str(text or "") for text in (device.getSerialNumber(), device.getProduct()))
+    except error:
+        return Attached(port, "no permissions", "", "", "")
+    shown = "".join(character for character in product[:100] if character.isprintable())
+    # a serial that is none is nothing to open it by
+    return (
+        Attached(serial, "device", shown, "", "")
+        if serial.isprintable() and serial
+        else Attached(port, "offline", shown, "", "")
+    )

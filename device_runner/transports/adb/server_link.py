@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Callable
 
 from device_runner.deadline import Deadline
@@ -15,6 +16,8 @@ from device_runner.transports.adb.sockets import SocketStream
 from edgedeploy.errors import EdgedeployError, TransientError
 
 _CLOSE_SEC = 2.0
+#: a phone on USB is offline while it and a server that has just begun, or was killed and begun anew, find to each other
+_SETTLE_SEC, _PAUSE_SEC = 10.0, 0.25
 _NETWORK = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")
 
 
@@ -47,12 +50,24 @@ class ServerLink:
         """A connection that the server has handed to the device."""
         try:
             return self._hand_over(deadline)
-        except (states.Absent, states.Offline):
+        except (states.Absent, states.Offline) as error:
             if not is_network(self._serial):
+                if isinstance(error, states.Offline):
+                    return self._settled(deadline)
                 raise
         # over the network the server forgets a device that went away; an offline one it takes for connected
         self._connect(deadline)
         return self._hand_over(deadline)
+
+    def _settled(self, deadline: Deadline) -> SocketStream:
+        limit = deadline.sooner(_SETTLE_SEC)
+        while True:
+            time.sleep(_PAUSE_SEC)
+            try:
+                return self._hand_over(deadline)
+            except states.Offline:
+                if limit.remaining <= 0:
+                    raise
 
     def _hand_over(self, deadline: Deadline) -> SocketStream:
         stream = self._server.open(deadline)

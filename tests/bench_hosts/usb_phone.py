@@ -1,0 +1,67 @@
+"""A phone on USB: Debian's adbd on a USB gadget of a virtual machine, at the end of a cable that the machine's kernel emulates.
+
+Both ends are in the machine: what is tried against the phone has to be run there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.bench_hosts import android_root
+from tests.bench_hosts.vm import Vm
+
+SERIAL = "EDGEUSB0001"
+_GADGET = "/sys/kernel/config/usb_gadget/phone"
+_ROOT = "/run/phone"
+#: a port that no adb server takes for an emulator's
+_PROPERTIES = android_root.PROPERTIES | {"service.adb.listen_addrs": "tcp:6999"}
+
+#: Google's numbers, which Android's own udev rules and adb know
+_SET_UP = f"""
+set -e
+mount -t configfs none /sys/kernel/config
+mkdir -p {_GADGET}/strings/0x409 {_GADGET}/configs/c.1/strings/0x409 {_GADGET}/functions/ffs.adb
+cd {_GADGET}
+echo 0x18D1 > idVendor
+echo 0x0100 > idProduct
+echo {SERIAL} > strings/0x409/serialnumber
+echo Nobody > strings/0x409/manufacturer
+echo "Edge Phone 7" > strings/0x409/product
+echo ADB > configs/c.1/strings/0x409/configuration
+ln -s functions/ffs.adb configs/c.1
+cp -a /run/shared/phone {_ROOT}
+mount -t proc proc {_ROOT}/proc
+mount -t tmpfs tmpfs {_ROOT}/dev
+for node in null zero urandom random; do : > {_ROOT}/dev/$node; mount --bind /dev/$node {_ROOT}/dev/$node; done
+mkdir -p {_ROOT}/dev/usb-ffs/adb
+mount -t functionfs adb {_ROOT}/dev/usb-ffs/adb
+setsid chroot {_ROOT} /system/bin/init > /dev/null 2>&1 < /dev/null &
+"""
+#: adbd has described itself when its end points are there
+_READY = f"i=0; while [ ! -e {_ROOT}/dev/usb-ffs/adb/ep2 ]; do sleep 0.1; i=$((i+1)); [ $i -lt 600 ] || exit 1; done"
+
+
+class UsbPhone:
+    """guest_files: ELF files of this host that will be run on the phone."""
+
+    def __init__(self, vm: Vm, guest_files: Iterable[Path] = ()) -> None:
+        self._vm = vm
+        android_root.build(vm.shared / "phone", properties=_PROPERTIES, guest_files=guest_files)
+
+    def boot(self) -> None:
+        """The machine has to be up. The cable is plugged in."""
+        self._vm.modprobe("dummy_hcd", "usb_f_fs")
+        self._sh(_SET_UP)
+        self._sh(_READY)
+        self.plug_in()
+
+    def plug_in(self) -> None:
+        self._sh(f"ls /sys/class/udc | head -n 1 > {_GADGET}/UDC")
+
+    def pull_out(self) -> None:
+        self._sh(f"echo > {_GADGET}/UDC")
+
+    def _sh(self, script: str) -> None:
+        done = self._vm.run(["sh", "-c", script])
+        assert done.exit_code == 0, f"{script}: {done.stderr}"
