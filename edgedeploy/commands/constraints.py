@@ -29,8 +29,12 @@ def constraints(function: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:  # fmt: skip
         from device_runner.results.recommend import Constraints
 
-        sizes = (None if value is None else int(value) for value in (max_size, max_memory))
-        return function(*args, limits=Constraints(max_latency, max_drop, *sizes, tier), **kwargs)
+        limits = Constraints(
+            max_latency, max_drop,
+            None if max_size is None else int(max_size), None if max_memory is None else int(max_memory),
+            tier,
+        )  # fmt: skip
+        return function(*args, limits=limits, **kwargs)
 
     for option in reversed(_OPTIONS):
         called = option(called)
