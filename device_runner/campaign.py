@@ -1,4 +1,4 @@
-"""The launches of an experiment on one device, in their order, each written down before the next."""
+"""An experiment's launches on one device, in their order, each written down before the next."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edgedeploy.record import Context, Experiment, Launch, RunRecord
 
 if TYPE_CHECKING:
     from device_runner.accuracy import Evaluation
-    from device_runner.experiment import ExperimentFile
+    from device_runner.experiment import ExperimentFile, Part
     from device_runner.results.store import Store
     from device_runner.session import Measured, Session, Staged
     from device_runner.workload import Workload
@@ -36,18 +36,19 @@ _AGAIN_SEC = 2.0
 
 
 class Campaign:
-    """workloads: by run, one for each run of the experiment."""
+    """part: of the experiment, for the device of the session. workloads: by run, one for each run of the part."""
 
     def __init__(
         self,
         store: Store,
         experiment: ExperimentFile,
+        part: Part,
         workloads: Mapping[str, Workload],
         session: Session,
         progress: StatusLine,
     ) -> None:
         self._experiment, self._session, self._progress, self._store = experiment, session, progress, store
-        self._plan = experiment.plan
+        self._plan, self._steps = part.plan, part.order
         self._staged: dict[str, Staged] = {}
         self._recordings = {
             run: Recording(store, run, workload, self._plan, session.record, self._software(workload))
@@ -89,7 +90,7 @@ class Campaign:
         KeyboardInterrupt leaves all of them to be resumed. So does TransientError: the device stayed away.
         """
         begun = -1
-        for position, (block, run) in enumerate(self._experiment.order):
+        for position, (block, run) in enumerate(self._steps):
             if block != begun and self._all_said(block):
                 break
             begun = block
@@ -208,7 +209,7 @@ class Campaign:
     def _label(self, recording: Recording, position: int) -> str:
         name = recording.workload.artifact.label
         if self._plan.until is None:
-            return f"[{position + 1}/{len(self._experiment.order)}] {name}"
+            return f"[{position + 1}/{len(self._steps)}] {name}"
         medians = until.medians_of(recording.launches)
         width = until.half_width(medians)
         now_at = f"±{100 * width:.2g} %" if width is not None else f"no look before {until.MIN_LAUNCHES}"

@@ -118,7 +118,15 @@ def _place(row: Row) -> tuple[object, ...]:
 
 
 def show(rows: Sequence[Row]) -> None:
-    """Print the table and its footer on stdout: what is compared stands together, identity first."""
+    """Print a table for each device, with its footer, on stdout: what is compared stands together, identity first."""
+    devices = list(dict.fromkeys(row.record.devices[0].name for row in rows))
+    for number, device in enumerate(devices):
+        if len(devices) > 1:
+            click.echo(("\n" if number else "") + clean(f"device {device}") + "\n")
+        _show([row for row in rows if row.record.devices[0].name == device])
+
+
+def _show(rows: Sequence[Row]) -> None:
     rows = sorted(rows, key=_place)
     if sys.stdout.isatty():
         _rich(rows)
