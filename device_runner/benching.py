@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from device_runner.inventory import Device
+    from device_runner.passes import Pass
     from device_runner.session import Session
     from device_runner.workload import Workload
     from edgedeploy.progress import StatusLine
@@ -69,19 +70,20 @@ def on_device(
 
 def bench(
     paths: Sequence[Path], device: str | Device, how: Plan, store: Store, seed: int, shapes: Shapes, progress: StatusLine,
-    started: Callable[[str], None], with_accuracy: bool = False, *, wait: bool = False,
+    started: Callable[[str], None], with_accuracy: bool = False, *, passes: Sequence[Pass] = (), wait: bool = False,
 ) -> Finished:  # fmt: skip
     """Measure everything named by `paths` (see `artifacts.find`) on a device, interleaved.
 
     started: is told the experiment's id once it is on disk and can be resumed. Raises UserError before anything is measured;
     an artifact that fails on the device is in the records instead, not valid, with its reason. with_accuracy: also over the
-    labelled samples of each bundle, apart from the timing. wait: for a device that another process uses.
+    labelled samples of each bundle, apart from the timing. passes: what is measured in launches of its own. wait: for a device
+    that another process uses.
     """
     target = inventory.resolve(device) if isinstance(device, str) else device
     found = look(paths, shapes, progress, with_accuracy=with_accuracy)
     with on_device(target, how, None, progress, wait=wait) as session:
         workloads = [found.whole.get(path) or bare.workload(path, session, shapes, seed) for path in found.paths]
-        written = set_out(found, [(target, how)], seed, shapes, with_accuracy=with_accuracy)
+        written = set_out(found, [(target, how)], seed, shapes, with_accuracy=with_accuracy, passes=passes)
         experiment.write(store, written)
         started(written.id)
         by_run = {entry.run: workload for entry, workload in zip(written.artifacts, workloads, strict=True)}
@@ -134,8 +136,9 @@ def look(paths: Sequence[Path], shapes: Shapes, progress: StatusLine, *, with_ac
 
 
 def set_out(
-    found: Found, wanted: Sequence[tuple[Device, Plan]], seed: int, shapes: Shapes, *, with_accuracy: bool
-) -> ExperimentFile:
+    found: Found, wanted: Sequence[tuple[Device, Plan]], seed: int, shapes: Shapes, *, with_accuracy: bool,
+    passes: Sequence[Pass] = (),
+) -> ExperimentFile:  # fmt: skip
     """A new experiment: everything found, on each device by its plan. It is not written yet."""
     identifier = experiment.new_id()
     entries: list[Entry] = []
@@ -154,7 +157,8 @@ def set_out(
         order = experiment.plan_order(tuple(these), how.launches, seed)
         parts.append(Part(device=device.name, bundle=device.bundle, plan=how, order=order))
     return ExperimentFile(
-        id=identifier, created=now(), seed=seed, accuracy=with_accuracy, artifacts=tuple(entries), parts=tuple(parts)
+        id=identifier, created=now(), seed=seed, accuracy=with_accuracy, passes=tuple(passes), artifacts=tuple(entries),
+        parts=tuple(parts),
     )  # fmt: skip
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from device_runner import accuracy, device_isa, launches, plans
 from device_runner.conditions.heat import throttled_meanwhile
 from device_runner.deadline import Deadline
 from device_runner.instant import now
+from device_runner.passes import memory, profile
 from device_runner.plan import document
 from device_runner.plans import until
 from device_runner.recording import INTERRUPTED, Recording
@@ -19,7 +20,7 @@ from device_runner.samples import Samples
 from edgedeploy import __version__
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
 from edgedeploy.interrupt import held
-from edgedeploy.record import Context, Experiment, Launch, RunRecord
+from edgedeploy.record import Context, Experiment, Launch, Plan, RunRecord
 
 if TYPE_CHECKING:
     from device_runner.accuracy import Evaluation
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from device_runner.workload import Workload
     from edgedeploy.progress import StatusLine
 
+
+T = TypeVar("T")
 
 #: how long a device that went away is waited for before the experiment is left to be resumed: a restart takes less
 PATIENCE_SEC = 90.0
@@ -101,12 +104,33 @@ class Campaign:
         records = []
         for run, recording in self._recordings.items():
             if not recording.finished:
+                self._passes(recording)
                 with held():
                     recording.writer.finish(recording.record(self._order(), now()))
                 with contextlib.suppress(TransientError):
                     self._session.discard(f"runs/{run}")
             records.append(self._store.read(run))
         return records
+
+    def _passes(self, recording: Recording) -> None:
+        """What is measured in launches of its own, when the timed ones are done. A failure is a warning."""
+        if not any(launch.valid for launch in recording.launches):
+            return
+        label = recording.workload.artifact.label
+        if "memory" in self._experiment.passes and recording.memory is None:
+            self._progress.now(f"{label}: memory")
+            recording.memory = self._pass(recording, memory.measure)
+        if "profile" in self._experiment.passes and recording.profile is None:
+            self._progress.now(f"{label}: profile")
+            recording.profile = self._pass(recording, profile.measure)
+
+    def _pass(self, recording: Recording, measure: Callable[[Workload, Session, Plan], T]) -> T | None:
+        try:
+            found = measure(recording.workload, self._session, self._plan)
+        except (UserError, TransientError) as error:
+            recording.warnings.append(str(error))
+            return None
+        return found
 
     def _all_said(self, block: int) -> bool:
         """Before a block: whether no run needs it, or the budget forbids it. What is decided is of launches that are on disk,

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 
 from device_runner.durable import write_whole
 from device_runner.order import Step, abba
+from device_runner.passes import Pass
 from device_runner.results.store import EXPERIMENTS, Store, load_json, safe
 from edgedeploy.artifact import Sha256
 from edgedeploy.errors import UserError
@@ -57,6 +58,8 @@ class ExperimentFile(Strict):
     created: str
     seed: int
     accuracy: bool = False
+    #: besides the timed launches
+    passes: tuple[Pass, ...] = ()
     #: of all devices; which runs are whose is in the parts
     artifacts: Annotated[tuple[Entry, ...], Field(min_length=1)]
     parts: Annotated[tuple[Part, ...], Field(min_length=1)]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from device_runner.benching import Shapes
     from device_runner.experiment import ExperimentFile
     from device_runner.inventory import Device
+    from device_runner.passes import Pass
     from device_runner.session import Session
     from edgedeploy.progress import StatusLine
     from edgedeploy.record import Plan, RunRecord
@@ -61,7 +62,8 @@ class Finished:
 
 def bench(
     paths: Sequence[Path], wanted: Sequence[tuple[Device, Plan]], store: Store, seed: int, shapes: Shapes,
-    progress: StatusLine, started: Callable[[str], None], with_accuracy: bool = False, *, waits: bool = False,
+    progress: StatusLine, started: Callable[[str], None], with_accuracy: bool = False, *,
+    passes: Sequence[Pass] = (), waits: bool = False,
 ) -> Finished:  # fmt: skip
     """As `benching.bench`, on each device by its plan. A device that fails is in the failures, and the others go on.
 
@@ -70,7 +72,7 @@ def bench(
     """
     refuse_twice([device for device, _ in wanted])
     found = benching.look(paths, shapes, progress, with_accuracy=with_accuracy)
-    written = benching.set_out(found, wanted, seed, shapes, with_accuracy=with_accuracy)
+    written = benching.set_out(found, wanted, seed, shapes, with_accuracy=with_accuracy, passes=passes)
 
     def write() -> None:
         experiment.write(store, written)

@@ -133,7 +133,9 @@ def _fails(record: RunRecord, limits: Constraints) -> tuple[str, ...]:
     if limits.max_bytes is not None and artifact.model_bytes > limits.max_bytes:
         found.append(f"size: {size(artifact.model_bytes)}, over {size(limits.max_bytes)}")
     if limits.max_memory_bytes is not None:
-        peak = max((launch.peak_rss_kb or 0 for launch in record.launches if launch.valid), default=0) * 1024
+        # of a launch that does nothing else, where there was one
+        of_its_own = record.memory.peak_kb if record.memory is not None else None
+        peak = 1024 * (of_its_own or max((launch.peak_rss_kb or 0 for launch in record.launches if launch.valid), default=0))
         if not peak:
             found.append("memory: the device did not say")
         elif peak > limits.max_memory_bytes:

@@ -62,6 +62,8 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @conditions
 @click.option("--shape", "shapes", multiple=True, callback=_shapes, metavar="NAME=1,3,64,64", help="Input shape (bare models).")
 @click.option("--accuracy", is_flag=True, help="Also accuracy on the device, over each bundle's samples.")
+@click.option("--profile", is_flag=True, help="Also where the time goes, by operator and backend, in a launch of its own.")
+@click.option("--memory", is_flag=True, help="Also resident memory, in a launch of its own.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of order and made-up inputs.")
 @click.option("--out", type=click.Path(file_okay=False), default="runs", show_default=True, help="Where runs are kept.")
 @click.option("--resume", "experiment", metavar="EXPERIMENT", help="Go on with an experiment that was stopped.")
@@ -70,7 +72,8 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 def command(
     context: click.Context, what: tuple[str, ...], named: tuple[str, ...], file: Path | None,
     bundle: Literal["portable"] | None, in_app: bool, wait: bool, measuring: Measuring,
-    gates: dict[str, Any], preparation: dict[str, Any], shapes: dict[str, tuple[int, ...]], accuracy: bool, seed: int, out: str,
+    gates: dict[str, Any], preparation: dict[str, Any], shapes: dict[str, tuple[int, ...]], accuracy: bool, profile: bool,
+    memory: bool, seed: int, out: str,
     experiment: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure bundles, or bare model files, on a device.
@@ -93,6 +96,9 @@ def command(
     Several devices measure side by side, each on its own; this host, and what is the same machine as another, waits for its
     turn. One that fails does not stop the others: the rest of it is done by --resume, alone with --device NAME.
 
+    --profile says what share of an inference each kind of operator takes and what ran it, so that one that fell back from the
+    fast backend is seen (docs/profiling.md). It and --memory have launches of their own, when the timed ones are done.
+
     What devices.yaml says of the device (threads, cores, limits, prepare) is used where no option says it. A launch whose
     limits (--max-temperature-c, --max-load, --min-battery) are not met in time is not valid, and the next one is tried.
 
@@ -103,6 +109,7 @@ def command(
       edgedeploy bench artifacts/film-minilm --device ssh://pi@192.168.1.20
       edgedeploy bench artifacts/film-minilm --device adb:R5CT10XYZ
       edgedeploy bench --mode mlperf --device pixel7
+      edgedeploy bench artifacts/film-minilm --profile --memory
       edgedeploy bench artifacts/film-minilm --device pixel7 --in-app
       edgedeploy bench --device pixel7 --device rpi5
       edgedeploy bench --until 1% --budget 10m
@@ -115,6 +122,7 @@ def command(
     from device_runner import benching, inventory, side_by_side
     from device_runner import experiment as experiments
     from device_runner.device_plan import for_device
+    from device_runner.passes import PASSES
     from device_runner.results.store import Store
     from edgedeploy.progress import StatusLine
 
@@ -148,13 +156,14 @@ def command(
                 for target in targets
             ]  # fmt: skip
             paths = [Path(path) for path in what]
+            passes = [name for name in PASSES if {"profile": profile, "memory": memory}[name]]
             if len(wanted) == 1:
                 finished = benching.bench(
-                    paths, *wanted[0], store, seed, shapes, progress, running.append, accuracy, wait=wait
+                    paths, *wanted[0], store, seed, shapes, progress, running.append, accuracy, passes=passes, wait=wait
                 )  # fmt: skip
             else:
                 finished = side_by_side.bench(
-                    paths, wanted, store, seed, shapes, progress, running.append, accuracy, waits=wait
+                    paths, wanted, store, seed, shapes, progress, running.append, accuracy, passes=passes, waits=wait
                 )  # fmt: skip
     except KeyboardInterrupt:
         if not running:
