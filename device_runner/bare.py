@@ -74,7 +74,7 @@ def workload(path: Path, session: Session, shapes: Mapping[str, tuple[int, ...]]
         raise UserError(f"{path}: its inputs would take over {_MAX_INPUT_BYTES} bytes; give smaller ones with --shape")
     return Workload(
         artifact=ArtifactRef(
-            digest=_digest(path, companions), kind="as-given", path=str(path)[-500:], subject=path.name[-500:],
+            digest=digest(path), kind="as-given", path=str(path)[-500:], subject=path.name[-500:],
             operator="as-given", runtime=runtime, backend=DEFAULT_BACKEND[runtime], precision="as-given", target_isa="any",
             model_bytes=sum(each.stat().st_size for each in (path, *companions)), warnings=tuple(notes),
         ),
@@ -94,9 +94,9 @@ def _companions(path: Path) -> tuple[Path, ...]:
     return tuple(each for each in beside if each.is_file())
 
 
-def _digest(path: Path, companions: tuple[Path, ...]) -> str:
+def digest(path: Path) -> str:
     """The file's sha256, or where there are companions the sha256 over all of theirs."""
-    digests = [file_sha256(each) for each in (path, *companions)]
+    digests = [file_sha256(each) for each in (path, *_companions(path))]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

@@ -1,4 +1,7 @@
-"""`bench`: from what was named to finished runs. The command line and the examples call `bench` and `resume`."""
+"""`bench`: from what was named to finished runs. The command line and the examples call `bench` and `resume`.
+
+Several devices at once are in `side_by_side`, which does with each of them what is done here with one.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from device_runner import accuracy, artifacts, bare, experiment, inventory, plan
 from device_runner.campaign import Campaign
-from device_runner.experiment import Entry, ExperimentFile
+from device_runner.experiment import Entry, ExperimentFile, Part
 from device_runner.instant import now
 from device_runner.results.store import Store
 from device_runner.session import open_session
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from device_runner.inventory import Device
+    from device_runner.passes import Pass
     from device_runner.session import Session
     from device_runner.workload import Workload
     from edgedeploy.progress import StatusLine
@@ -39,12 +43,14 @@ class Finished:
 
 
 @contextmanager
-def _on_device(
-    device: Device, how: Plan, going_on: str | None, progress: StatusLine, *, wait: bool
+def on_device(
+    device: Device, how: Plan, going_on: str | None, progress: StatusLine, *, wait: bool,
+    ready: Callable[[Session], None] = lambda session: None,
 ) -> Iterator[Session]:  # fmt: skip
     """The device, for us alone and set as the plan wants it; put back afterwards.
 
-    going_on: the experiment whose own launches may still run there.
+    going_on: the experiment whose own launches may still run there. ready: told once the plan is known to mean something
+    there, and before anything is set.
     """
     name = device.name
     progress.now(f"connecting to {name}")
@@ -57,50 +63,32 @@ def _on_device(
                 f"or go on with it: edgedeploy bench --resume {owner}"
             )
         session.gate(how)
+        ready(session)
         with session.prepared(how, progress.line):
             yield session
 
 
 def bench(
     paths: Sequence[Path], device: str | Device, how: Plan, store: Store, seed: int, shapes: Shapes, progress: StatusLine,
-    started: Callable[[str], None], with_accuracy: bool = False, *, wait: bool = False,
+    started: Callable[[str], None], with_accuracy: bool = False, *, passes: Sequence[Pass] = (), wait: bool = False,
 ) -> Finished:  # fmt: skip
-    """Measure everything named by `paths` (see `artifacts.find`), interleaved.
+    """Measure everything named by `paths` (see `artifacts.find`) on a device, interleaved.
 
     started: is told the experiment's id once it is on disk and can be resumed. Raises UserError before anything is measured;
     an artifact that fails on the device is in the records instead, not valid, with its reason. with_accuracy: also over the
-    labelled samples of each bundle, apart from the timing. wait: for a device that another process uses.
+    labelled samples of each bundle, apart from the timing. passes: what is measured in launches of its own. wait: for a device
+    that another process uses.
     """
     target = inventory.resolve(device) if isinstance(device, str) else device
-    found = artifacts.find(paths)
-    # every bundle is read and checked before the device is touched: a broken one is found now, not after an hour
-    progress.now("checking the bundles")
-    whole = {path: _checked(path) for path in found if path.is_dir()}
-    if shapes and len(whole) == len(found):
-        raise UserError("--shape is for bare model files; a bundle has its shapes in its signature")
-    with _on_device(target, how, None, progress, wait=wait) as session:
-        if with_accuracy:
-            for path in whole:
-                accuracy.evaluation(bundle.read(path))
-        workloads = [whole.get(path) or bare.workload(path, session, shapes, seed) for path in found]
-        identifier = experiment.new_id()
-        entries = tuple(
-            Entry(
-                run=experiment.run_id(identifier, index), path=str(path.resolve()),
-                kind="bundle" if path in whole else "as-given",
-                digest=workload.artifact.digest, shapes={} if path in whole else dict(shapes),
-            )
-            for index, (path, workload) in enumerate(zip(found, workloads, strict=True))
-        )  # fmt: skip
-        written = ExperimentFile(
-            id=identifier, created=now(), seed=seed, device=target.name, bundle=target.bundle,
-            plan=how, accuracy=with_accuracy, artifacts=entries,
-            order=experiment.plan_order(entries, how.launches, seed),
-        )  # fmt: skip
+    found = look(paths, shapes, progress, with_accuracy=with_accuracy)
+    with on_device(target, how, None, progress, wait=wait) as session:
+        workloads = [found.whole.get(path) or bare.workload(path, session, shapes, seed) for path in found.paths]
+        written = set_out(found, [(target, how)], seed, shapes, with_accuracy=with_accuracy, passes=passes)
         experiment.write(store, written)
-        started(identifier)
-        by_run = {entry.run: workload for entry, workload in zip(entries, workloads, strict=True)}
-        return _run(store, written, by_run, session, progress)
+        started(written.id)
+        by_run = {entry.run: workload for entry, workload in zip(written.artifacts, workloads, strict=True)}
+        with experiment.locked(store, written.id):
+            return Finished(written.id, run_part(store, written, written.parts[0], by_run, session, progress))
 
 
 def resume(
@@ -110,31 +98,88 @@ def resume(
     """Do the launches of an experiment that are missing. One that is complete is only read.
 
     devices: the inventory's file, where one was named. Raises UserError when an artifact is not what it was, or the device is
-    another one.
+    another one. An experiment on several devices is gone on with by `side_by_side.resume`.
     """
     written = experiment.read(store, identifier)
     started(identifier)
     done = set(store.runs_of(identifier))
     if done == set(written.runs):
         return Finished(identifier, [store.read(run) for run in written.runs])
-    device = replace(inventory.resolve(written.device, devices), bundle=written.bundle)
-    with _on_device(device, written.plan, identifier, progress, wait=wait) as session:
-        workloads = {entry.run: _again(entry, session, written.seed) for entry in written.artifacts}
-        return _run(store, written, workloads, session, progress)
+    (part,) = written.parts
+    device = replace(inventory.resolve(part.device, devices), bundle=part.bundle)
+    with on_device(device, part.plan, identifier, progress, wait=wait) as session, experiment.locked(store, identifier):
+        return Finished(identifier, run_part(store, written, part, again(written, part, session), session, progress))
 
 
-def _run(
-    store: Store, written: ExperimentFile, workloads: Mapping[str, Workload], session: Session, progress: StatusLine
-) -> Finished:
-    asked = [entry for entry in written.artifacts if written.accuracy and entry.kind == "bundle"]
+@dataclass(frozen=True)
+class Found:
+    """What is to be measured: bundles and bare model files in their order; `whole` has the bundles, read and checked."""
+
+    paths: list[Path]
+    whole: dict[Path, Workload]
+
+
+def look(paths: Sequence[Path], shapes: Shapes, progress: StatusLine, *, with_accuracy: bool) -> Found:
+    """Read and check every bundle before a device is touched: a broken one is found now, not after an hour.
+
+    Raises UserError for one that is broken, and for what does not go together.
+    """
+    found = artifacts.find(paths)
+    progress.now("checking the bundles")
+    whole = {path: _checked(path) for path in found if path.is_dir()}
+    if shapes and len(whole) == len(found):
+        raise UserError("--shape is for bare model files; a bundle has its shapes in its signature")
+    if with_accuracy:
+        for path in whole:
+            accuracy.evaluation(bundle.read(path))
+    return Found(found, whole)
+
+
+def set_out(
+    found: Found, wanted: Sequence[tuple[Device, Plan]], seed: int, shapes: Shapes, *, with_accuracy: bool,
+    passes: Sequence[Pass] = (),
+) -> ExperimentFile:  # fmt: skip
+    """A new experiment: everything found, on each device by its plan. It is not written yet."""
+    identifier = experiment.new_id()
+    entries: list[Entry] = []
+    parts = []
+    for device, how in wanted:
+        these = [
+            Entry(
+                run=experiment.run_id(identifier, len(entries) + place), path=str(path.resolve()),
+                kind="bundle" if path in found.whole else "as-given",
+                digest=found.whole[path].artifact.digest if path in found.whole else bare.digest(path),
+                shapes={} if path in found.whole else dict(shapes),
+            )
+            for place, path in enumerate(found.paths)
+        ]  # fmt: skip
+        entries += these
+        order = experiment.plan_order(tuple(these), how.launches, seed)
+        parts.append(Part(device=device.name, bundle=device.bundle, plan=how, order=order))
+    return ExperimentFile(
+        id=identifier, created=now(), seed=seed, accuracy=with_accuracy, passes=tuple(passes), artifacts=tuple(entries),
+        parts=tuple(parts),
+    )  # fmt: skip
+
+
+def again(written: ExperimentFile, part: Part, session: Session) -> dict[str, Workload]:
+    """The workloads of a part that is on disk, by run. Raises UserError for an artifact that is not what it was."""
+    return {entry.run: _again(entry, session, written.seed) for entry in written.entries(part)}
+
+
+def run_part(
+    store: Store, written: ExperimentFile, part: Part, workloads: Mapping[str, Workload], session: Session,
+    progress: StatusLine,
+) -> list[RunRecord]:  # fmt: skip
+    """Do what is missing of a part and commit its runs. Whoever calls it has locked the experiment."""
+    asked = [entry for entry in written.entries(part) if written.accuracy and entry.kind == "bundle"]
     evaluations = {entry.run: accuracy.evaluation(bundle.read(Path(entry.path))) for entry in asked}
-    with experiment.locked(store, written.id):
-        try:
-            campaign = Campaign(store, written, workloads, session, progress)
-            campaign.evaluate(evaluations)
-            return Finished(written.id, campaign.run())
-        finally:
-            progress.done()
+    try:
+        campaign = Campaign(store, written, part, workloads, session, progress)
+        campaign.evaluate(evaluations)
+        return campaign.run()
+    finally:
+        progress.done()
 
 
 def _checked(path: Path) -> Workload:

@@ -1,16 +1,17 @@
-"""The launches of an experiment on one device, in their order, each written down before the next."""
+"""An experiment's launches on one device, in their order, each written down before the next."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from device_runner import accuracy, device_isa, launches, plans
 from device_runner.conditions.heat import throttled_meanwhile
 from device_runner.deadline import Deadline
 from device_runner.instant import now
+from device_runner.passes import memory, profile
 from device_runner.plan import document
 from device_runner.plans import until
 from device_runner.recording import INTERRUPTED, Recording
@@ -19,16 +20,18 @@ from device_runner.samples import Samples
 from edgedeploy import __version__
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
 from edgedeploy.interrupt import held
-from edgedeploy.record import Context, Experiment, Launch, RunRecord
+from edgedeploy.record import Context, Experiment, Launch, Plan, RunRecord
 
 if TYPE_CHECKING:
     from device_runner.accuracy import Evaluation
-    from device_runner.experiment import ExperimentFile
+    from device_runner.experiment import ExperimentFile, Part
     from device_runner.results.store import Store
     from device_runner.session import Measured, Session, Staged
     from device_runner.workload import Workload
     from edgedeploy.progress import StatusLine
 
+
+T = TypeVar("T")
 
 #: how long a device that went away is waited for before the experiment is left to be resumed: a restart takes less
 PATIENCE_SEC = 90.0
@@ -36,18 +39,19 @@ _AGAIN_SEC = 2.0
 
 
 class Campaign:
-    """workloads: by run, one for each run of the experiment."""
+    """part: of the experiment, for the device of the session. workloads: by run, one for each run of the part."""
 
     def __init__(
         self,
         store: Store,
         experiment: ExperimentFile,
+        part: Part,
         workloads: Mapping[str, Workload],
         session: Session,
         progress: StatusLine,
     ) -> None:
         self._experiment, self._session, self._progress, self._store = experiment, session, progress, store
-        self._plan = experiment.plan
+        self._plan, self._steps = part.plan, part.order
         self._staged: dict[str, Staged] = {}
         self._recordings = {
             run: Recording(store, run, workload, self._plan, session.record, self._software(workload))
@@ -89,7 +93,7 @@ class Campaign:
         KeyboardInterrupt leaves all of them to be resumed. So does TransientError: the device stayed away.
         """
         begun = -1
-        for position, (block, run) in enumerate(self._experiment.order):
+        for position, (block, run) in enumerate(self._steps):
             if block != begun and self._all_said(block):
                 break
             begun = block
@@ -100,12 +104,33 @@ class Campaign:
         records = []
         for run, recording in self._recordings.items():
             if not recording.finished:
+                self._passes(recording)
                 with held():
                     recording.writer.finish(recording.record(self._order(), now()))
                 with contextlib.suppress(TransientError):
                     self._session.discard(f"runs/{run}")
             records.append(self._store.read(run))
         return records
+
+    def _passes(self, recording: Recording) -> None:
+        """What is measured in launches of its own, when the timed ones are done. A failure is a warning."""
+        if not any(launch.valid for launch in recording.launches):
+            return
+        label = recording.workload.artifact.label
+        if "memory" in self._experiment.passes and recording.memory is None:
+            self._progress.now(f"{label}: memory")
+            recording.memory = self._pass(recording, memory.measure)
+        if "profile" in self._experiment.passes and recording.profile is None:
+            self._progress.now(f"{label}: profile")
+            recording.profile = self._pass(recording, profile.measure)
+
+    def _pass(self, recording: Recording, measure: Callable[[Workload, Session, Plan], T]) -> T | None:
+        try:
+            found = measure(recording.workload, self._session, self._plan)
+        except (UserError, TransientError) as error:
+            recording.warnings.append(str(error))
+            return None
+        return found
 
     def _all_said(self, block: int) -> bool:
         """Before a block: whether no run needs it, or the budget forbids it. What is decided is of launches that are on disk,
@@ -208,7 +233,7 @@ class Campaign:
     def _label(self, recording: Recording, position: int) -> str:
         name = recording.workload.artifact.label
         if self._plan.until is None:
-            return f"[{position + 1}/{len(self._experiment.order)}] {name}"
+            return f"[{position + 1}/{len(self._steps)}] {name}"
         medians = until.medians_of(recording.launches)
         width = until.half_width(medians)
         now_at = f"±{100 * width:.2g} %" if width is not None else f"no look before {until.MIN_LAUNCHES}"

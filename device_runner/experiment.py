@@ -9,19 +9,20 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from device_runner.durable import write_whole
 from device_runner.order import Step, abba
+from device_runner.passes import Pass
 from device_runner.results.store import EXPERIMENTS, Store, load_json, safe
 from edgedeploy.artifact import Sha256
 from edgedeploy.errors import UserError
 from edgedeploy.record import Plan
 from edgedeploy.signature import SafeName, Strict
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Entry(Strict):
@@ -34,25 +35,42 @@ class Entry(Strict):
     shapes: dict[str, tuple[int, ...]] = {}
 
 
-class ExperimentFile(Strict):
-    """`experiments/<id>.json`. What is done is in the runs themselves, said once: a launch is done when its run has it."""
+class Part(Strict):
+    """What is measured on one device, and how: devices differ in threads, limits and what is set."""
 
-    schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
-    id: SafeName
-    created: str
-    seed: int
+    device: str
     #: the kind of runner that was asked for, "" for the one that fits
     bundle: Literal["", "portable", "app"] = ""
-    device: str
     plan: Plan
-    accuracy: bool = False
-    artifacts: Annotated[tuple[Entry, ...], Field(min_length=1)]
     #: (block, run) in the order of starting; a launch's position is its place here
     order: tuple[tuple[int, SafeName], ...]
 
     @property
     def runs(self) -> tuple[str, ...]:
+        return tuple(sorted({run for _, run in self.order}))
+
+
+class ExperimentFile(Strict):
+    """`experiments/<id>.json`. What is done is in the runs themselves, said once: a launch is done when its run has it."""
+
+    schema_version: Annotated[int, Field(ge=2, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    id: SafeName
+    created: str
+    seed: int
+    accuracy: bool = False
+    #: besides the timed launches
+    passes: tuple[Pass, ...] = ()
+    #: of all devices; which runs are whose is in the parts
+    artifacts: Annotated[tuple[Entry, ...], Field(min_length=1)]
+    parts: Annotated[tuple[Part, ...], Field(min_length=1)]
+
+    @property
+    def runs(self) -> tuple[str, ...]:
         return tuple(entry.run for entry in self.artifacts)
+
+    def entries(self, part: Part) -> tuple[Entry, ...]:
+        """The artifacts of one device."""
+        return tuple(entry for entry in self.artifacts if entry.run in part.runs)
 
 
 def new_id() -> str:
@@ -85,14 +103,23 @@ def read(store: Store, identifier: str) -> ExperimentFile:
     if not file.is_file():
         raise UserError(f"{store.root}: no experiment {identifier!r}; is this the --out it was started with?")
     try:
-        experiment = ExperimentFile.model_validate(load_json(file))
+        experiment = ExperimentFile.model_validate(_migrated(load_json(file)))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise UserError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    runs = set(experiment.runs)
-    if experiment.id != identifier or any(run not in runs for _, run in experiment.order):
+    ordered = [run for part in experiment.parts for run in part.runs]
+    if experiment.id != identifier or sorted(ordered) != sorted(experiment.runs):
         raise UserError(f"{file}: does not fit together")
     return experiment
+
+
+def _migrated(data: dict[str, Any]) -> dict[str, Any]:
+    """An experiment's file as this version writes it. Version 1 had one device, and said of it what a part says now."""
+    if data.get("schema_version") != 1:
+        return data
+    moved = {key: data[key] for key in ("device", "bundle", "plan", "order") if key in data}
+    kept = {key: value for key, value in data.items() if key not in moved}
+    return {**kept, "schema_version": 2, "parts": [moved]}
 
 
 @contextmanager

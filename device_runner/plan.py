@@ -22,8 +22,11 @@ PROTOCOL = 1
 OUTPUTS = "outputs"
 
 
-def document(workload: Workload, plan: Plan, *, outputs: bool, load_cold: bool = True) -> dict[str, Any]:
-    """The plan.json of one launch. `outputs`: whether every case is run once after the timing, and kept."""
+def document(
+    workload: Workload, plan: Plan, *, outputs: bool, load_cold: bool = True, also: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The plan.json of one launch. `outputs`: whether every case is run once after the timing, and kept. also: what a pass of
+    its own asks for, "profile" or "memory"."""
     files = {id(feed): input_file(index) for index, feed in enumerate(workload.feeds)}
     first, *later = (_stage(part, files) for part in workload.parts)
     return {
@@ -43,6 +46,7 @@ def document(workload: Workload, plan: Plan, *, outputs: bool, load_cold: bool =
         "output_cases": workload.cases,
         "load_cold": load_cold,
         **({"streams": plan.streams} if plan.streams > 1 else {}),
+        **dict.fromkeys(also, True),
         **({"spin_percent": workload.spin_percent} if workload.spin_percent else {}),
     }
 

@@ -16,7 +16,7 @@ from device_runner.samples import Samples
 from device_runner.workload import Workload
 from edgedeploy.artifact import Accuracy
 from edgedeploy.errors import UserError
-from edgedeploy.record import Device, Experiment, Interval, Launch, Plan, RunRecord, Sustained
+from edgedeploy.record import Device, Experiment, Interval, Launch, MemoryUse, Plan, Profile, RunRecord, Sustained
 
 #: flag of a launch that was cut off from this side: its position is measured again when the experiment is resumed
 INTERRUPTED = "interrupted"
@@ -40,6 +40,9 @@ class Recording:
         #: whether its interval is as narrow as was asked, so that it needs no more launches
         self.said = False
         self.device_accuracy: Accuracy | None = before.device_accuracy if before else None
+        #: what passes of their own found
+        self.profile: Profile | None = before.profile if before else None
+        self.memory: MemoryUse | None = before.memory if before else None
         if before and _machine(before.devices[0]) != _machine(device):
             raise UserError(f"{run} was begun on another device; its launches cannot be gone on with on this one")
         stage = 0 if len(workload.parts) == 1 else None
@@ -104,7 +107,8 @@ class Recording:
             load_cold_ms=_ms((launch.load_cold_ns for launch in valid), "load of each launch, file not in the page cache"),
             first_ms=_ms((launch.first_ns for launch in valid), "first inference of each launch"),
             inferences_per_sec=estimate([launch.inferences_per_sec for launch in valid], "throughput of each launch"),
-            sustained=tuple(self.sustained),
+            cold_start_ms=_ms(map(_cold_start_ns, valid), "cold load and first inference of each launch"),
+            sustained=tuple(self.sustained), profile=self.profile, memory=self.memory,
         )  # fmt: skip
 
     def _positions(self) -> int:
@@ -128,6 +132,12 @@ class Recording:
 
 def _ms(values: Iterable[float | None], what: str) -> Interval | None:
     return scaled(estimate(list(values), what), 1 / _NS_PER_MS)
+
+
+def _cold_start_ns(launch: Launch) -> float | None:
+    if launch.load_cold_ns is None or launch.first_ns is None:
+        return None
+    return launch.load_cold_ns + launch.first_ns
 
 
 def _machine(device: Device) -> tuple[object, ...]:

@@ -243,6 +243,12 @@ class Session:
             ]
         return Measured(json_lines(events_text), measured, outputs, events_text, stderr)
 
+    def text(self, path: str, most_bytes: int) -> str | None:
+        """A text file of a launch; None when it is not there. Raises TransientError for one that is larger than that."""
+        with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
+            file = self._fetch(path, Path(scratch, "text"), most_bytes)
+            return file.read_text("utf-8", "replace") if file is not None else None
+
     def end(self, directory: str) -> None:
         """End whatever runs in `directory` and remove it; what cannot be reached is left alone."""
         with contextlib.suppress(EdgedeployError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -50,3 +52,27 @@ class Duration(FiniteRange):
             except ValueError:
                 self.fail(f"{value!r} is not a time; give 90s, 10m or 1h.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Quantity(click.ParamType[float]):
+    """A number above 0 with a unit, as a number of the unit that counts as 1: 20ms, 1.5 MB."""
+
+    def __init__(self, name: str, units: Mapping[str, float], example: str) -> None:
+        self.name, self._units, self._example = name, units, example
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([a-zµ]{1,3})", str(value).strip().lower())
+        if found is None or found[2] not in self._units or float(found[1]) <= 0:
+            self.fail(f"{value!r}: give a number above 0 with its unit, such as {self._example}", param, ctx)
+        return float(found[1]) * self._units[found[2]]
+
+
+def milliseconds(example: str) -> Quantity:
+    """A time: 20ms, 800us, 2s."""
+    return Quantity("time", {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1000.0}, example)
+
+
+def size_bytes(example: str) -> Quantity:
+    """A size: 5MB, 800kB (powers of ten), 1GiB (of two)."""
+    units = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+    return Quantity("size", units, example)

@@ -199,6 +199,63 @@ class Sustained(Strict):
     throttled_after_sec: float | None = None
 
 
+class OperatorGroup(Strict):
+    """Operators of one kind that ran in one place. `time_ms` is of one inference, with the profiler on: the sum of each
+    operator's median. `share` is of the sum over all groups.
+
+    `where` is the delegate or execution provider, or the runtime's own name for kernels that no delegate took.
+    """
+
+    kind: Name
+    where: Name
+    stage: Count = 0
+    operators: Count
+    time_ms: Annotated[float, Field(ge=0)]
+    share: Annotated[float, Field(ge=0, le=1)]
+
+
+class OperatorTime(Strict):
+    """One operator. `time_ms` is the median of its calls."""
+
+    name: Name
+    where: Name
+    stage: Count = 0
+    time_ms: Annotated[float, Field(ge=0)]
+
+
+class Profile(Strict):
+    """What the runtime's own profiler says, in a launch of its own. Its times are longer than without, so they are never
+    compared with the timed launches: what means something is the shares.
+
+    `unavailable`: why nothing is known; everything else is then empty.
+    """
+
+    unavailable: Text = ""
+    inferences: Count = 0
+    #: with the profiler on
+    inference_ms: float | None = None
+    #: the largest share first
+    groups: tuple[OperatorGroup, ...] = ()
+    #: the slowest operators by themselves
+    slowest: tuple[OperatorTime, ...] = ()
+
+
+class MemoryUse(Strict):
+    """Resident memory of the runner, in a launch of its own that does nothing but load and infer; kB, None where not said.
+
+    Before the model is loaded the runner and its runtime's library are in it already. `anonymous_kb` is what the process
+    wrote itself, `file_kb` pages of files (libraries, and a model that is mapped), which the system can take away.
+    """
+
+    unavailable: Text = ""
+    library_kb: Count | None = None
+    loaded_kb: Count | None = None
+    steady_kb: Count | None = None
+    peak_kb: Count | None = None
+    anonymous_kb: Count | None = None
+    file_kb: Count | None = None
+
+
 class RunRecord(Strict):
     """`run.json`."""
 
@@ -227,4 +284,9 @@ class RunRecord(Strict):
     first_ms: Interval | None = None
     #: of all streams together
     inferences_per_sec: Interval | None = None
+    #: from the load, its file not in the page cache, to the end of the first inference
+    cold_start_ms: Interval | None = None
     sustained: tuple[Sustained, ...] = ()
+    #: passes of their own, where they were asked for
+    profile: Profile | None = None
+    memory: MemoryUse | None = None

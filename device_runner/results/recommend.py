@@ -47,7 +47,8 @@ class Ruled:
 @dataclass(frozen=True)
 class Recommendation:
     """choice: None where nothing meets the constraints. front: of what does, the fastest first: nothing there is both
-    slower and less accurate than another. alike: what the choice could not be told apart from by the objective."""
+    slower and less accurate than another. alike: what the choice could not be told apart from by the objective. places:
+    whether the runs are of several devices, so that a run is not known by its artifact alone."""
 
     objective: Objective
     choice: RunRecord | None
@@ -56,12 +57,14 @@ class Recommendation:
     alike: tuple[RunRecord, ...]
     ruled_out: tuple[Ruled, ...]
     notes: tuple[str, ...]
+    places: bool
 
 
-def name(record: RunRecord) -> str:
-    """An artifact on its device, for people."""
+def name(record: RunRecord, *, place: bool) -> str:
+    """An artifact, for people; with `place`, and the device that it was measured on."""
     artifact = record.artifact
-    return f"{artifact.operator} on {artifact.runtime}-{artifact.backend}, {record.devices[0].name}"
+    shown = f"{artifact.operator} on {artifact.runtime}-{artifact.backend}"
+    return f"{shown}, {record.devices[0].name}" if place else shown
 
 
 def recommend(records: Sequence[RunRecord], constraints: Constraints, objective: Objective, margin: float) -> Recommendation:
@@ -71,18 +74,18 @@ def recommend(records: Sequence[RunRecord], constraints: Constraints, objective:
     subjects = sorted({record.artifact.subject for record in records})
     if len(subjects) > 1:
         raise UserError(f"these runs are of several subjects, name one with --subject: {', '.join(subjects)}")
+    places = len({record.devices[0].name for record in records}) > 1
     ruled = [Ruled(record, _fails(record, constraints)) for record in records]
     fit = [each.record for each in ruled if not each.because]
     out = tuple(each for each in ruled if each.because)
     if not fit:
-        return Recommendation(objective, None, "nothing that was measured meets the constraints", (), (), out, ())
+        return Recommendation(objective, None, "nothing that was measured meets the constraints", (), (), out, (), places)
     best = min(fit, key=_ORDER[objective])
     alike = [best, *(record for record in fit if record is not best and _untold(best, record, objective, margin))]
     choice = min(alike, key=_SECOND[objective])
     others = tuple(record for record in sorted(alike, key=_ORDER[objective]) if record is not choice)
-    return Recommendation(
-        objective, choice, _reason(choice, best, others, objective), _front(fit), others, out, _notes(fit, choice, constraints)
-    )
+    reason = _reason(choice, best, others, objective, place=places)
+    return Recommendation(objective, choice, reason, _front(fit), others, out, _notes(fit, choice, constraints), places)
 
 
 def _median(record: RunRecord) -> float:
@@ -130,7 +133,9 @@ def _fails(record: RunRecord, limits: Constraints) -> tuple[str, ...]:
     if limits.max_bytes is not None and artifact.model_bytes > limits.max_bytes:
         found.append(f"size: {size(artifact.model_bytes)}, over {size(limits.max_bytes)}")
     if limits.max_memory_bytes is not None:
-        peak = max((launch.peak_rss_kb or 0 for launch in record.launches if launch.valid), default=0) * 1024
+        # of a launch that does nothing else, where there was one
+        of_its_own = record.memory.peak_kb if record.memory is not None else None
+        peak = 1024 * (of_its_own or max((launch.peak_rss_kb or 0 for launch in record.launches if launch.valid), default=0))
         if not peak:
             found.append("memory: the device did not say")
         elif peak > limits.max_memory_bytes:
@@ -185,14 +190,16 @@ def _shows_a_loss(drop: Drop) -> bool:
     return drop.p_value < P_SHOWN if drop.p_value is not None else drop.low > 0
 
 
-def _reason(choice: RunRecord, best: RunRecord, alike: Sequence[RunRecord], objective: Objective) -> str:
+def _reason(choice: RunRecord, best: RunRecord, alike: Sequence[RunRecord], objective: Objective, *, place: bool) -> str:
     superlative = {"latency": "fastest", "accuracy": "most accurate", "size": "smallest"}[objective]
     if choice is best and not alike:
         return f"it is the {superlative} of what meets the constraints, and was shown to be"
     if choice is best:
         return f"it is the {superlative} of what meets the constraints; others cannot be told apart from it by that"
     second = {"latency": "most accurate", "accuracy": "fastest", "size": "fastest"}[objective]
-    return f"{name(best)} was not shown to be better by {objective}, and this is the {second} of those that are alike"
+    return (
+        f"{name(best, place=place)} was not shown to be better by {objective}, and this is the {second} of those that are alike"
+    )
 
 
 def _notes(fit: Sequence[RunRecord], choice: RunRecord, limits: Constraints) -> tuple[str, ...]:

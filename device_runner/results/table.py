@@ -11,6 +11,7 @@ import click
 
 from device_runner.device_isa import target_of
 from device_runner.plans import words
+from device_runner.results import profile_table
 from device_runner.results.statistics import CONFIDENCE, MIN_LAUNCHES
 from device_runner.results.summary import IDENTITY
 from edgedeploy.artifact import Accuracy
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from device_runner.results.summary import Row
 
 _HEADINGS = (
-    "artifact", "runtime", "precision", "file", "accuracy", "load ms", "first ms", "median ms", "p90 ms", "vs identity",
+    "artifact", "runtime", "precision", "file", "accuracy", "cold start ms", "load ms", "first ms", "median ms", "p90 ms",
+    "vs identity",
 )  # fmt: skip
 NOTHING = "–"
 
@@ -33,7 +35,7 @@ def cells(row: Row) -> list[str]:
     name = artifact.subject if artifact.kind == "as-given" else f"{artifact.subject} {artifact.operator}"
     shown = _accuracy(artifact.accuracy) if artifact.accuracy else NOTHING
     median = _ms(record.median_ms, bounds=True) if record.valid else "not valid"
-    times = [_ms(record.load_ms), _ms(record.first_ms), median, _ms(record.p90_ms)]
+    times = [_ms(record.cold_start_ms), _ms(record.load_ms), _ms(record.first_ms), median, _ms(record.p90_ms)]
     last = NOTHING if row.speedup is None else f"{row.speedup.estimate:.2f}x{bounds_of(row.speedup, 2)}"
     given = [name, f"{artifact.runtime}-{artifact.backend}", artifact.precision, size(artifact.model_bytes), shown]
     return [clean(cell) for cell in [*given, *times, last]]
@@ -73,7 +75,7 @@ def footer(rows: Sequence[Row]) -> list[str]:
             lines.append(
                 f"{name}: on the device {_accuracy(row.record.device_accuracy)} of {row.record.device_accuracy.n} samples"
             )
-        lines += [f"{name}: {line}" for line in words.said(row.record)]
+        lines += [f"{name}: {line}" for line in [*words.said(row.record), *profile_table.sentences(row.record)]]
         lines += [f"not valid: {name}: {reason}" for reason in row.record.invalid_because]
         lines += [f"warning: {name}: {warning}" for warning in row.warnings]
     return [clean(line) for line in lines]
@@ -94,7 +96,8 @@ def _how(record: RunRecord) -> str:
         asked += f", {plan.streams} streams"
     return (
         f"{asked}, {plan.threads} thread{'s' if plan.threads > 1 else ''}{pinned}{_held(plan)}, "
-        f"device {device.name} ({model}, {target_of(device.facts) or 'unknown ISA'}); load: file in the page cache; {bounds}"
+        f"device {device.name} ({model}, {target_of(device.facts) or 'unknown ISA'}); "
+        f"load: file in the page cache; cold start: file not in it, with the first inference; {bounds}"
     )
 
 
@@ -118,7 +121,15 @@ def _place(row: Row) -> tuple[object, ...]:
 
 
 def show(rows: Sequence[Row]) -> None:
-    """Print the table and its footer on stdout: what is compared stands together, identity first."""
+    """Print a table for each device, with its footer, on stdout: what is compared stands together, identity first."""
+    devices = list(dict.fromkeys(row.record.devices[0].name for row in rows))
+    for number, device in enumerate(devices):
+        if len(devices) > 1:
+            click.echo(("\n" if number else "") + clean(f"device {device}") + "\n")
+        _show([row for row in rows if row.record.devices[0].name == device])
+
+
+def _show(rows: Sequence[Row]) -> None:
     rows = sorted(rows, key=_place)
     if sys.stdout.isatty():
         _rich(rows)

@@ -14,6 +14,11 @@ from edgedeploy.errors import EdgedeployError, TransientError, UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from device_runner.inventory import Device
+    from device_runner.results.store import Store
+    from device_runner.side_by_side import Failure
+    from edgedeploy.record import RunRecord
+
 
 class Stopped(EdgedeployError):
     """Ctrl-C after the experiment was written down: it can be gone on with."""
@@ -40,10 +45,10 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.argument("what", nargs=-1, type=click.Path(), metavar="[BUNDLE_OR_MODEL]...")
 @click.option(
     "--device",
-    default="local",
-    show_default=True,
+    "named",
+    multiple=True,
     shell_complete=device_names,
-    help="A name of devices.yaml, local (this host), adb:SERIAL or ssh://USER@HOST.",
+    help="A name of devices.yaml, local (this host), adb:SERIAL or ssh://USER@HOST; once for each.  [default: local]",
 )
 @devices_option
 @click.option(
@@ -57,15 +62,18 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @conditions
 @click.option("--shape", "shapes", multiple=True, callback=_shapes, metavar="NAME=1,3,64,64", help="Input shape (bare models).")
 @click.option("--accuracy", is_flag=True, help="Also accuracy on the device, over each bundle's samples.")
+@click.option("--profile", is_flag=True, help="Also where the time goes, by operator and backend, in a launch of its own.")
+@click.option("--memory", is_flag=True, help="Also resident memory, in a launch of its own.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of order and made-up inputs.")
 @click.option("--out", type=click.Path(file_okay=False), default="runs", show_default=True, help="Where runs are kept.")
 @click.option("--resume", "experiment", metavar="EXPERIMENT", help="Go on with an experiment that was stopped.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def command(
-    context: click.Context, what: tuple[str, ...], device: str, file: Path | None,
+    context: click.Context, what: tuple[str, ...], named: tuple[str, ...], file: Path | None,
     bundle: Literal["portable"] | None, in_app: bool, wait: bool, measuring: Measuring,
-    gates: dict[str, Any], preparation: dict[str, Any], shapes: dict[str, tuple[int, ...]], accuracy: bool, seed: int, out: str,
+    gates: dict[str, Any], preparation: dict[str, Any], shapes: dict[str, tuple[int, ...]], accuracy: bool, profile: bool,
+    memory: bool, seed: int, out: str,
     experiment: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure bundles, or bare model files, on a device.
@@ -85,6 +93,12 @@ def command(
     --until 1% adds launches until the median is known to 1 % either way; its 95 % interval is a little wider for that, so that
     it still holds what it says. An artifact that is there has no more launches; --budget ends the rest.
 
+    Several devices measure side by side, each on its own; this host, and what is the same machine as another, waits for its
+    turn. One that fails does not stop the others: the rest of it is done by --resume, alone with --device NAME.
+
+    --profile says what share of an inference each kind of operator takes and what ran it, so that one that fell back from the
+    fast backend is seen (docs/profiling.md). It and --memory have launches of their own, when the timed ones are done.
+
     What devices.yaml says of the device (threads, cores, limits, prepare) is used where no option says it. A launch whose
     limits (--max-temperature-c, --max-load, --min-battery) are not met in time is not valid, and the next one is tried.
 
@@ -95,45 +109,62 @@ def command(
       edgedeploy bench artifacts/film-minilm --device ssh://pi@192.168.1.20
       edgedeploy bench artifacts/film-minilm --device adb:R5CT10XYZ
       edgedeploy bench --mode mlperf --device pixel7
+      edgedeploy bench artifacts/film-minilm --profile --memory
       edgedeploy bench artifacts/film-minilm --device pixel7 --in-app
+      edgedeploy bench --device pixel7 --device rpi5
       edgedeploy bench --until 1% --budget 10m
       edgedeploy bench model.onnx --shape input=1,3,224,224 --json
       edgedeploy bench --device pixel7 --max-temperature-c 38 --min-battery 40 --stay-awake
       edgedeploy bench --resume 20260131-120000-abc123
     """
-    from dataclasses import replace
     from pathlib import Path
 
-    from device_runner import benching, inventory
+    from device_runner import benching, inventory, side_by_side
+    from device_runner import experiment as experiments
     from device_runner.device_plan import for_device
-    from device_runner.results import summary, table
+    from device_runner.passes import PASSES
     from device_runner.results.store import Store
     from edgedeploy.progress import StatusLine
 
     store, progress = Store(Path(out)), StatusLine(sys.stderr)
     running: list[str] = []
+    finished: benching.Finished | side_by_side.Finished
     try:
         if experiment is not None:
             if what:
                 raise click.UsageError("--resume goes on with what the experiment was started with; name nothing else")
-            finished = benching.resume(experiment, store, progress, running.append, devices=file, wait=wait)
+            written = experiments.read(store, experiment)
+            if len(written.parts) == 1 and not named:
+                finished = benching.resume(experiment, store, progress, running.append, devices=file, wait=wait)
+            else:
+                only = [inventory.resolve(name, file) for name in named]
+                finished = side_by_side.resume(
+                    written, store, progress, running.append, only=only, devices=file, waits=wait
+                )  # fmt: skip
         else:
-            target = inventory.resolve(device, file)
-            if bundle is not None:
-                target = replace(target, bundle=bundle)
-            if in_app and bundle is not None:
-                raise click.UsageError("--in-app brings its own runner; leave out --bundle")
-            if in_app:
-                target = replace(target, bundle="app")
-            plan = for_device(
-                measuring.plan(), target,
-                threads=measuring.threads, affinity=measuring.affinity,
-                gates=gates, preparation=preparation,
-            )  # fmt: skip
+            targets = [
+                _with_runner(inventory.resolve(name, file), bundle, in_app=in_app) for name in named or ("local",)
+            ]  # fmt: skip
+            wanted = [
+                (
+                    target,
+                    for_device(
+                        measuring.plan(), target, threads=measuring.threads, affinity=measuring.affinity, gates=gates,
+                        preparation=preparation,
+                    ),
+                )
+                for target in targets
+            ]  # fmt: skip
             paths = [Path(path) for path in what]
-            finished = benching.bench(
-                paths, target, plan, store, seed, shapes, progress, running.append, accuracy, wait=wait
-            )  # fmt: skip
+            passes = [name for name in PASSES if {"profile": profile, "memory": memory}[name]]
+            if len(wanted) == 1:
+                finished = benching.bench(
+                    paths, *wanted[0], store, seed, shapes, progress, running.append, accuracy, passes=passes, wait=wait
+                )  # fmt: skip
+            else:
+                finished = side_by_side.bench(
+                    paths, wanted, store, seed, shapes, progress, running.append, accuracy, passes=passes, waits=wait
+                )  # fmt: skip
     except KeyboardInterrupt:
         if not running:
             raise
@@ -145,15 +176,51 @@ def command(
         message = f"{str(error).rstrip('.')}. What was measured is kept; go on with: {_resume(running[0], out)}"
         # of its kind, not of its class: some are made of other things than a message
         raise (TransientError if isinstance(error, TransientError) else UserError)(message) from None
-    rows = summary.rows(finished.records)
+    failures = finished.failures if isinstance(finished, side_by_side.Finished) else []
+    _show(finished.id, finished.records, failures, store, out, as_json=as_json)
+    if failures:
+        return max(failure.error.exit_code for failure in failures)
+    return 0 if all(record.valid for record in finished.records) else 1
+
+
+def _with_runner(target: Device, bundle: Literal["portable"] | None, *, in_app: bool) -> Device:
+    """The device with the kind of runner that was asked for."""
+    from dataclasses import replace
+
+    if in_app and bundle is not None:
+        raise click.UsageError("--in-app brings its own runner; leave out --bundle")
+    return replace(target, bundle="app" if in_app else bundle or target.bundle)
+
+
+def _show(
+    identifier: str, records: list[RunRecord], failures: list[Failure], store: Store, out: str, *, as_json: bool
+) -> None:  # fmt: skip
+    from device_runner.results import summary, table
+    from edgedeploy.terminal import clean_lines
+
+    rows = summary.rows(records)
     if as_json:
         import json
 
-        runs = [summary.as_json(row, store.directory(row.record.id)) for row in rows]
-        click.echo(json.dumps({"experiment": finished.id, "runs": runs}, indent=1))
-    else:
+        document: dict[str, Any] = {
+            "experiment": identifier, "runs": [summary.as_json(row, store.directory(row.record.id)) for row in rows]
+        }  # fmt: skip
+        if failures:
+            failed = [
+                {"device": failure.device, "kind": _kind(failure.error), "message": str(failure.error)} for failure in failures
+            ]
+            document |= {"failed": failed, "resume": _resume(identifier, out)}
+        click.echo(json.dumps(document, indent=1))
+    elif rows:
         table.show(rows)
-    return 0 if all(record.valid for record in finished.records) else 1
+    for failure in failures:
+        click.echo(f"edgedeploy: {clean_lines(f'{failure.device}: {failure.error}')}", err=True)
+    if failures:
+        click.echo(f"edgedeploy: what was measured is kept; go on with: {_resume(identifier, out)}", err=True)
+
+
+def _kind(error: EdgedeployError) -> str:
+    return "user" if isinstance(error, UserError) else "transient" if isinstance(error, TransientError) else "failed"
 
 
 def _resume(experiment: str, out: str) -> str:

@@ -3,44 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgedeploy.ranges import FiniteRange, Percent
+from edgedeploy.commands.constraints import constraints
+from edgedeploy.ranges import Percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from device_runner.results.recommend import Recommendation
+    from device_runner.results.recommend import Constraints, Recommendation
     from device_runner.results.store import Store
     from edgedeploy.record import RunRecord
-
-_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-_MS = {"us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1000.0}
-
-
-class _Quantity(click.ParamType[float]):
-    """A number with a unit, as a number of the first unit's base: 20ms, 1.5 MB."""
-
-    def __init__(self, name: str, units: dict[str, float], example: str) -> None:
-        self.name, self._units, self._example = name, units, example
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)\s*([a-zµ]{1,3})", str(value).strip().lower())
-        if found is None or found[2] not in self._units or float(found[1]) <= 0:
-            self.fail(f"{value!r}: give a number above 0 with its unit, such as {self._example}", param, ctx)
-        return float(found[1]) * self._units[found[2]]
 
 
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN_OR_EXPERIMENT]...")
-@click.option("--max-latency", type=_Quantity("time", _MS, "20ms"), help="Median of an inference, its whole interval: 20ms.")
-@click.option("--max-drop", type=FiniteRange(-100, 100), metavar="POINTS", help="Points of accuracy lost against identity.")
-@click.option("--max-size", type=_Quantity("size", dict(_BYTES), "5MB"), help="Of the model files: 5MB, 800kB, 1GiB.")
-@click.option("--max-memory", type=_Quantity("size", dict(_BYTES), "200MB"), help="Peak memory of a launch: 200MB.")
-@click.option("--tier", help="Only runs on devices of this tier: mobile, edge, cloud.")
+@constraints
 @click.option("--subject", help="Only runs of this subject.")
 @click.option("--device", help="Only runs on this device.")
 @click.option(
@@ -55,8 +35,8 @@ class _Quantity(click.ParamType[float]):
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
-    runs: tuple[str, ...], max_latency: float | None, max_drop: float | None, max_size: float | None, max_memory: float | None,
-    tier: str | None, subject: str | None, device: str | None, objective: Any, margin: float, out: str, as_json: bool,
+    runs: tuple[str, ...], limits: Constraints, subject: str | None, device: str | None, objective: Any, margin: float,
+    out: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Say which of the measured artifacts to deploy, and why.
 
@@ -79,14 +59,7 @@ def command(
         for record in _records(Store(Path(out)), runs)
         if subject in (None, record.artifact.subject) and device in (None, record.devices[0].name)
     ]
-    constraints = recommend.Constraints(
-        max_latency,
-        max_drop,
-        None if max_size is None else int(max_size),
-        None if max_memory is None else int(max_memory),
-        tier,
-    )
-    found = recommend.recommend(records, constraints, objective, margin)
+    found = recommend.recommend(records, limits, objective, margin)
     if as_json:
         click.echo(json.dumps(_document(found), indent=1))
     else:
@@ -112,28 +85,31 @@ def _records(store: Store, named: Sequence[str]) -> list[RunRecord]:
     return [store.read(run) for run in dict.fromkeys(ids)]
 
 
-def _line(record: RunRecord) -> str:
+def _line(record: RunRecord, *, place: bool) -> str:
     from device_runner.results.recommend import name
 
     accuracy, median = record.artifact.accuracy, record.median_ms
     shown = f"{100 * accuracy.value:.2f} %" if accuracy is not None else "accuracy not measured"
     bounds = "" if median is None or median.low is None else f" [{median.low:.4g}, {median.high:.4g}]"
-    return f"{name(record)}: {median.estimate if median else float('nan'):.4g} ms{bounds}, {shown}"
+    return f"{name(record, place=place)}: {median.estimate if median else float('nan'):.4g} ms{bounds}, {shown}"
 
 
 def _print(found: Recommendation) -> None:
     from edgedeploy.terminal import clean
 
-    lines = ["nothing" if found.choice is None else _line(found.choice), f"because {found.reason}"]
+    def line(record: RunRecord) -> str:
+        return _line(record, place=found.places)
+
+    lines = ["nothing" if found.choice is None else line(found.choice), f"because {found.reason}"]
     lines += [f"note: {note}" for note in found.notes]
     for heading, records in (("cannot be told apart from it", found.alike), ("the front", found.front)):
         if records:
-            lines += ["", f"{heading}:", *(f"  {_line(record)}" for record in records)]
+            lines += ["", f"{heading}:", *(f"  {line(record)}" for record in records)]
     if found.ruled_out:
         lines += ["", "ruled out:"]
-        lines += [f"  {_line(each.record)}: {'; '.join(each.because)}" for each in found.ruled_out]
-    for number, line in enumerate(lines):
-        click.echo(clean(("recommended: " if number == 0 else "") + line))
+        lines += [f"  {line(each.record)}: {'; '.join(each.because)}" for each in found.ruled_out]
+    for number, text in enumerate(lines):
+        click.echo(clean(("recommended: " if number == 0 else "") + text))
 
 
 def _document(found: Recommendation) -> dict[str, Any]:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgedeploy.ranges import FiniteRange, Percent
+from edgedeploy.commands.constraints import constraints
+from edgedeploy.ranges import Percent
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from device_runner.results.recommend import Constraints
 
 _PAGE = "report.html"
 
@@ -21,11 +24,7 @@ _PAGE = "report.html"
 @click.option("--baseline", metavar="RUN", help="Compare every run with this one, instead of with its identity.")
 @click.option("--subject", help="Only runs of this subject.")
 @click.option("--device", help="Only runs on this device.")
-@click.option(
-    "--max-latency-ms", type=FiniteRange(1e-9, 1e9), help="Of the answer: median of an inference, its whole interval."
-)
-@click.option("--max-drop", type=FiniteRange(-100, 100), metavar="POINTS", help="Of the answer: points lost against identity.")
-@click.option("--max-size-mb", type=FiniteRange(1e-6, 1e9), help="Of the answer: the model files, in MB.")
+@constraints
 @click.option(
     "--objective", type=click.Choice(["latency", "accuracy", "size"]), default="latency", show_default=True,
     help="What the answer is to be best in, of what meets these constraints.",
@@ -47,8 +46,8 @@ _PAGE = "report.html"
 @click.option("--json", "as_json", is_flag=True, help="What was written, as one JSON document on stdout.")
 def command(
     runs: tuple[str, ...], last: int | None, baseline: str | None, subject: str | None, device: str | None,
-    max_latency_ms: float | None, max_drop: float | None, max_size_mb: float | None, objective: Any, margin: float, kind: str,
-    out: str | None, force: bool, root: str, as_json: bool,
+    limits: Constraints, objective: Any, margin: float, kind: str, out: str | None,
+    force: bool, root: str, as_json: bool,
 ) -> int:  # fmt: skip
     """Draw runs: which to deploy, accuracy against latency, speed-ups, how the times are spread, each run and its launches.
 
@@ -63,7 +62,6 @@ def command(
     """
     from pathlib import Path
 
-    from device_runner.results.recommend import Constraints
     from device_runner.results.report import gather, page, pull_request
     from device_runner.results.store import Store
 
@@ -75,7 +73,6 @@ def command(
     records, broken = gather.select(store, runs, last or 1)
     kept = [r for r in records if subject in (None, r.artifact.subject) and device in (None, r.devices[0].name)]
     report = gather.gather(kept, store.read(baseline) if baseline else None, margin, broken)
-    limits = Constraints(max_latency_ms, max_drop, None if max_size_mb is None else int(max_size_mb * 1e6))
     text = page.render(report, store, limits, objective) if kind == "html" else pull_request.render(report, limits, objective)
     if target is not None:
         _write(target, text.encode())

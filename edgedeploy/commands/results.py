@@ -106,7 +106,7 @@ def show(identifier: str, out: str, as_json: bool) -> int:
       edgedeploy results show 20260131-120000-abc123
       edgedeploy results show 20260131-120000-abc123.00 --json
     """
-    from device_runner.results import launch_table, summary, table
+    from device_runner.results import launch_table, profile_table, summary, table
 
     store = _store(out)
     rows = _rows(store, identifier)
@@ -120,6 +120,7 @@ def show(identifier: str, out: str, as_json: bool) -> int:
         table.show(rows)
         if single:
             launch_table.show(rows[0].record)
+            profile_table.show(rows[0].record)
     return 0
 
 

@@ -97,6 +97,8 @@ def test_the_most_accurate_gives_way_to_a_faster_one_that_was_not_shown_to_be_wo
     assert found["choice"]["operator"] == "sptq"
     assert operators(found["alike"]) == ["identity"]
     assert "not shown to be better by accuracy" in found["reason"]
+    # one device: it goes without saying
+    assert found["reason"].startswith("identity on onnx-cpu was not shown")
 
 
 def test_the_front_has_nothing_that_is_slower_and_less_accurate_than_another(runs: Path, invoke: Invoke) -> None:
@@ -176,9 +178,18 @@ def test_bad_input_is_a_sentence(arguments: tuple[str, ...], said: str, runs: Pa
     assert said in ask(invoke, runs, *arguments, code=2)["error"]["message"]
 
 
+def test_with_several_devices_a_run_is_named_with_its_own(tmp_path: Path, invoke: Invoke) -> None:
+    root = tmp_path / "runs"
+    phone = record(f"{FIRST}.00", times(1), operator="qat", accuracy=accurate(0.92), device="pixel7")
+    keep(root, phone, record(f"{FIRST}.01", times(2), accuracy=accurate(0.92), device="rpi5"))
+    done = invoke("recommend", f"{FIRST}.00", f"{FIRST}.01", "--objective", "accuracy", "--out", str(root))
+    assert "recommended: qat on onnx-cpu, pixel7: 10 ms" in done.stdout, done.stderr
+    assert "identity on onnx-cpu, rpi5: 20 ms" in done.stdout
+
+
 def test_for_people_it_is_a_page(runs: Path, invoke: Invoke) -> None:
     done = invoke("recommend", "--max-drop", "0.5", "--out", str(runs))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("recommended: sptq on onnx-cpu, local: 5 ms")
+    assert done.stdout.startswith("recommended: sptq on onnx-cpu: 5 ms")
     for heading in ("because ", "the front:", "ruled out:"):
         assert heading in done.stdout

@@ -31,7 +31,9 @@ bool Pipeline::open_library(const char* lib_dir, Failure* failure) {
 
 bool Pipeline::load(Failure* failure) {
   for (size_t i = 0; i < stages_.size(); ++i) {
-    LoadRequest request = {models_[i].real.c_str(), plan_->backend.c_str(), plan_->threads, stages_.size() > 1};
+    const std::string profile = profile_ + std::to_string(i);
+    LoadRequest request = {models_[i].real.c_str(), plan_->backend.c_str(), plan_->threads, stages_.size() > 1,
+                           profile_.empty() ? nullptr : profile.c_str()};
     if (!stages_[i].runtime->load(request, failure)) return false;
   }
   return true;

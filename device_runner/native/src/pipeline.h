@@ -27,8 +27,11 @@ class Pipeline {
   bool open_library(const char* lib_dir, Failure* failure);
   // The first stage's; each stage has an instance of the same runtime.
   Runtime* runtime() { return stages_[0].runtime; }
-  // Loads every model.
+  // Loads every model; the one of stage n with a profiler whose files begin with `profile`n, where that is not empty.
   bool load(Failure* failure);
+  void profile_to(const std::string& prefix) { profile_ = prefix; }
+  size_t stages() const { return stages_.size(); }
+  Runtime* runtime(size_t stage) { return stages_[stage].runtime; }
   bool bind(Failure* failure);
 
   bool feed(uint64_t index, Failure* failure);
@@ -52,6 +55,7 @@ class Pipeline {
   std::vector<Stage> stages_;
   std::vector<OpenFile> models_;
   std::vector<Output> outputs_;
+  std::string profile_;
 };
 
 }  // namespace edgebench

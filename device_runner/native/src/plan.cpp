@@ -222,7 +222,7 @@ bool parse_plan(const std::string& text, Plan* plan, Failure* failure) {
   Fields fields(root, "", failure);
   if (!fields.only({"protocol", "runtime", "backend", "model", "threads", "affinity", "inputs", "outputs", "cases",
                     "warmup", "steady", "max_seconds", "max_memory_mb", "write_outputs", "output_cases",
-                    "load_cold", "then", "streams", "spin_percent"}))
+                    "load_cold", "then", "streams", "spin_percent", "profile", "memory"}))
     return false;
   int64_t number = 0;
   if (!fields.whole("protocol", 1, 1, &number)) return false;
@@ -241,7 +241,9 @@ bool parse_plan(const std::string& text, Plan* plan, Failure* failure) {
   if (!parse_streams(root, &fields, plan) || !parse_spin(root, &fields, plan)) return false;
   if (!parse_limits(root, &fields, plan) || !parse_outputs_kept(root, &fields, plan, failure)) return false;
   if (root.get("load_cold") && !fields.flag("load_cold", &plan->load_cold)) return false;
-  return true;
+  if (root.get("memory") && !fields.flag("memory", &plan->memory)) return false;
+  if (root.get("profile") && !fields.flag("profile", &plan->profile)) return false;
+  return !plan->profile || plan->streams == 1 || fields.wrong("profile", "of several streams at once nothing is told");
 }
 
 }  // namespace edgebench

@@ -61,6 +61,8 @@ struct Plan {
   std::string write_outputs;  // empty: outputs are not kept
   uint64_t output_cases = 0;
   bool load_cold = true;
+  bool memory = false;   // said at each step
+  bool profile = false;  // with the runtime's own profiler on: its times are not for comparing
 };
 
 bool parse_plan(const std::string& text, Plan* plan, Failure* failure);

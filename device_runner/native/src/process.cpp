@@ -21,6 +21,12 @@ bool read_proc(const char* path, char* buffer, size_t size) {
   return n > 0;
 }
 
+// A field of /proc/self/status in kB; 0 where it is not there.
+uint64_t field_kb(const char* status, const char* field) {
+  const char* line = strstr(status, field);
+  return line == nullptr ? 0 : strtoull(line + strlen(field), nullptr, 10);
+}
+
 uint64_t milliseconds(const timeval& time) {
   return static_cast<uint64_t>(time.tv_sec) * 1000 + static_cast<uint64_t>(time.tv_usec) / 1000;
 }
@@ -39,12 +45,21 @@ uint64_t resident_kb(pid_t pid) {
 uint64_t peak_resident_kb() {
   char text[4096];
   if (read_proc("/proc/self/status", text, sizeof text)) {
-    const char* line = strstr(text, "VmHWM:");
-    if (line != nullptr) return strtoull(line + 6, nullptr, 10);
+    const uint64_t peak = field_kb(text, "VmHWM:");
+    if (peak > 0) return peak;
   }
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<uint64_t>(usage.ru_maxrss);
+}
+
+Line memory_line(const char* at) {
+  char text[4096];
+  if (!read_proc("/proc/self/status", text, sizeof text)) text[0] = '\0';
+  Line line("memory");
+  line.text("at", at).number("rss_kb", field_kb(text, "VmRSS:")).number("peak_rss_kb", peak_resident_kb());
+  line.number("anonymous_kb", field_kb(text, "RssAnon:")).number("file_kb", field_kb(text, "RssFile:"));
+  return line;
 }
 
 Line usage_line(const rusage& usage, uint64_t peak_kb) {

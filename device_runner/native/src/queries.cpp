@@ -44,7 +44,7 @@ class DescribeJob : public Job {
     if (done && runtime == nullptr)
       done = fail(&failure, Code::plan_invalid, "runtime: \"%s\" is not one of ours", runtime_.c_str());
     if (done && file.bytes == 0) done = fail(&failure, Code::model_invalid, "%s is empty", model_.c_str());
-    LoadRequest request = {file.real.c_str(), "cpu", 1, false};
+    LoadRequest request = {file.real.c_str(), "cpu", 1, false, nullptr};
     done = done && runtime->open(lib_dir_.c_str(), &failure) && runtime->load(request, &failure) &&
            tensors_json(runtime, Side::input, &inputs, &failure) &&
            tensors_json(runtime, Side::output, &outputs, &failure);

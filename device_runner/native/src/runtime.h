@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "failure.h"
 #include "tensor.h"
@@ -24,6 +25,27 @@ struct LoadRequest {
   int threads;
   // Other models run in this process between two calls of this one.
   bool chained;
+  // With the runtime's own profiler: a path that its files begin with. Null, as in every launch that is timed: without.
+  const char* profile;
+};
+
+// What a runtime's own profiler says of one operator of a graph, all its calls together.
+struct OperatorTime {
+  const char* name;
+  const char* where;  // what ran it: the delegate, or the runtime's own kernels
+  uint64_t calls;
+  uint64_t elapsed_ns;
+  uint64_t median_ns;  // of a call
+};
+
+class ProfileSink {
+ public:
+  virtual void operator_time(const OperatorTime& time) = 0;
+  // For a profiler that writes a trace of its own: to be renamed to what is wanted.
+  virtual void trace_file(const char* path) = 0;
+
+ protected:
+  ~ProfileSink() = default;
 };
 
 // A buffer of the caller's for one tensor of the model: 64-byte aligned, with 256 readable bytes after it,
@@ -52,6 +74,10 @@ class Runtime {
   virtual bool invoke(Failure* failure) = 0;
   // Makes the outputs of the last call readable in the bound buffers. Not timed.
   virtual bool fetch(Failure* failure) = 0;
+  // After a load with `profile`: forget what was recorded so far, where that can be done.
+  virtual void profile_anew() = 0;
+  // Ends the profile. Null when the sink was told, else why nothing is known.
+  virtual const char* profile(ProfileSink* sink) = 0;
 
  protected:
   // One for each model, and it lives as long as its process: never deleted.

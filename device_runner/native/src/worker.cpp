@@ -15,6 +15,7 @@
 #include "phases.h"
 #include "pipeline.h"
 #include "process.h"
+#include "profile.h"
 #include "samples.h"
 #include "streams.h"
 
@@ -121,14 +122,18 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
   const std::string& notes = surroundings_.notes_dir.empty() ? lib_dir_ : surroundings_.notes_dir;
   say_hello(channel, plan_, opened ? runtime_version(pipeline.runtime(), plan_.runtime.c_str(), notes) : "");
   if (!opened) return false;
+  if (plan_.memory) channel->send(memory_line("library"));
 
   channel->enter(Phase::load);
   // A process with threads cannot fork safely, and the cold load needs a fork.
   const char* not_cold = nullptr;
+  if (plan_.profile) pipeline.profile_to(dir_.real + "/" + kProfilePrefix);
   if (!plan_.load_cold) not_cold = "not asked for";
+  else if (plan_.profile) not_cold = "a profile is taken";
   else if (surroundings_.not_cold != nullptr) not_cold = surroundings_.not_cold;
   else if (thread_count() != threads_before) not_cold = "the library started threads when it was opened";
   if (!timed_load(channel, &pipeline, not_cold, failure)) return false;
+  if (plan_.memory) channel->send(memory_line("load"));
   const bool alone = plan_.streams == 1;
   if (alone) spread_threads(plan_.affinity, plan_.threads);
 
@@ -142,6 +147,7 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
   Line line("first");
   channel->send(line.integer("start_ns", first.start_ns).integer("elapsed_ns", first.elapsed_ns));
   if (alone) spread_threads(plan_.affinity, plan_.threads);  // a pool may be made only at the first call
+  if (plan_.memory) channel->send(memory_line("first"));
 
   channel->enter(Phase::warmup);
   Streams streams;
@@ -151,13 +157,18 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
     Sample* out = warmup ? samples.warmup() : samples.steady();
     Timed timed;
     channel->enter(warmup ? Phase::warmup : Phase::steady);
+    if (plan_.profile && !warmup)
+      for (size_t stage = 0; stage < pipeline.stages(); ++stage) pipeline.runtime(stage)->profile_anew();
     if (!(alone ? time_phase(&pipeline, phase, plan_.spin_percent, out, &timed, failure)
                 : streams.time_phase(phase, &samples, warmup, &timed, failure)))
       return false;
     report_phase(channel, warmup ? "warmup" : "steady", timed);
   }
 
+  if (plan_.memory) channel->send(memory_line("steady"));
+
   channel->enter(Phase::output);
+  if (plan_.profile) report_profile(channel, dir_, &pipeline);
   return plan_.write_outputs.empty() || write_outputs(channel, plan_, dir_, &pipeline, failure);
 }
 

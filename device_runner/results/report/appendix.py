@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from device_runner.results import profile_table
 from device_runner.results.report import numbers, series
 from device_runner.results.report.escape import markup
 from device_runner.results.report.gather import Entry
@@ -40,7 +41,23 @@ def _run(entry: Entry, most: int) -> str:
         f'<span class="{"ok" if record.valid else "bad"}">{state}</span></summary>'
         f"<dl>{''.join(f'<dt>{markup(what)}</dt><dd>{markup(text, 2000)}</dd>' for what, text in _facts(entry))}</dl>"
         f'<div class="scroll" tabindex="0" role="region" aria-label="launches of {markup(record.id)}"><table>'
-        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{left_out}</details>"
+        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{left_out}{_profile(record)}</details>"
+    )
+
+
+def _profile(record: RunRecord) -> str:
+    """The operators by their share of an inference, and what ran them."""
+    profile = record.profile
+    if profile is None or not profile.groups:
+        return ""
+    heads = "".join(f'<th scope="col">{markup(name)}</th>' for name in profile_table.headings())
+    body = "".join(
+        f"<tr>{''.join(f'<td>{markup(cell)}</td>' for cell in row)}</tr>" for row in profile_table.rows(profile.groups)
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="operators of {markup(record.id)}"><table>'
+        f"<caption>Operators, medians over {profile.inferences} inferences with the profiler on</caption>"
+        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -63,6 +80,7 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
         facts.append(
             ("accuracy on the device", f"{numbers.accuracy(record.device_accuracy)} of {record.device_accuracy.n} samples")
         )
+    facts += [("passes of their own", line) for line in profile_table.sentences(record)]
     facts += [("device", _device(device)) for device in record.devices]
     facts += [("not valid because", reason) for reason in record.invalid_because]
     facts += [("warning", warning) for warning in entry.row.warnings]

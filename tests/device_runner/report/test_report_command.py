@@ -87,12 +87,12 @@ def test_markdown_goes_to_stdout_with_verdicts(drawn: Drawn, edgedeploy: Invoke)
 
 def test_constraints_make_the_answer(drawn: Drawn, edgedeploy: Invoke) -> None:
     arguments = ("report", "--runs", str(drawn[0]), "--device", "phone", "--format", "markdown", "--json")
-    one = json.loads(edgedeploy(*arguments, "--max-latency-ms", "3", "--max-drop", "1").stdout)["subjects"][0]["answers"]
+    one = json.loads(edgedeploy(*arguments, "--max-latency", "3ms", "--max-drop", "1").stdout)["subjects"][0]["answers"]
     assert len(one) == 1
     chosen = next(record for record in drawn[1] if record.id == one[0]["run"])
     assert (chosen.artifact.operator, chosen.artifact.runtime) == ("sptq", "tflite")
     assert one[0]["digest"] == chosen.artifact.digest
-    none = json.loads(edgedeploy(*arguments, "--max-latency-ms", "0.001").stdout)["subjects"][0]["answers"]
+    none = json.loads(edgedeploy(*arguments, "--max-latency", "1us").stdout)["subjects"][0]["answers"]
     assert none[0]["run"] is None
     assert "by latency" in none[0]["why"][0]
 
@@ -116,7 +116,7 @@ def test_the_newest_experiments(tmp_path: Path, edgedeploy: Invoke) -> None:
         (("--baseline", "nothing"), "no run"),
         (("a", "--last", "2"), "not both"),
         (("--last", "0"), "--last"),
-        (("--max-latency-ms", "nan"), "not a number"),
+        (("--max-latency", "nan"), "with its unit"),
     ],
 )
 def test_bad_input(drawn: Drawn, tmp_path: Path, edgedeploy: Invoke, arguments: tuple[str, ...], said: str) -> None:

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <vector>
 
+#include "executorch_tracer.h"
 #include "plugin.h"
 
 // The symbols are exported by libexecutorch_threadpool.so; the header that declares them is not shipped with it.
@@ -94,7 +95,8 @@ class ExecuTorchRuntime : public Runtime {
     pool_made = true;
     module_ = new Module(request.model_path, Module::LoadMode::Mmap);
     if (!ok(module_->load(), "load", Code::model_invalid, failure) ||
-        !ok(module_->load_method(kMethod), "load forward", Code::model_invalid, failure))
+        !ok(module_->load_method(kMethod, nullptr, request.profile != nullptr ? &tracer_ : nullptr), "load forward",
+            Code::model_invalid, failure))
       return false;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
@@ -166,6 +168,14 @@ class ExecuTorchRuntime : public Runtime {
     return true;
   }
 
+  void profile_anew() override { tracer_.clear(); }
+
+  const char* profile(ProfileSink* sink) override {
+    if (tracer_.times().empty()) return "this build of ExecuTorch traces no operator";
+    tracer_.times().tell(sink);
+    return nullptr;
+  }
+
  private:
   bool ok(Error error, const char* what, Code code, Failure* failure) {
     if (error == Error::Ok) return true;
@@ -175,6 +185,7 @@ class ExecuTorchRuntime : public Runtime {
 
   Module* module_ = nullptr;  // never deleted: see runtime.h
   Method* method_ = nullptr;
+  Tracer tracer_;
   std::vector<TensorPtr> tensors_;
   std::vector<EValue> inputs_;
   std::vector<Bound> outputs_;

@@ -34,6 +34,8 @@ class ExecuTorchProxy : public Runtime {
   }
   bool invoke(Failure* failure) override { return plugin_->invoke(failure); }
   bool fetch(Failure* failure) override { return plugin_->fetch(failure); }
+  void profile_anew() override { plugin_->profile_anew(); }
+  const char* profile(ProfileSink* sink) override { return plugin_->profile(sink); }
 
  private:
   Runtime* plugin_ = nullptr;

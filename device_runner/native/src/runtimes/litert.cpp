@@ -7,6 +7,7 @@
 #include "../runtime.h"
 #include "library.h"
 #include "litert_api.h"
+#include "operator_times.h"
 
 namespace edgebench {
 
@@ -62,8 +63,6 @@ class LiteRtRuntime : public Runtime {
   bool load(const LoadRequest& request, Failure* failure) override {
     litert::Environment environment = nullptr;
     litert::Options options = nullptr;
-    litert::OpaqueOptions cpu = nullptr;
-    // The CPU options are an opaque text of TOML, freed by the library.
     char threads[40];
     snprintf(threads, sizeof threads, "num_threads = %d\n", request.threads);
     size_t signatures = 0;
@@ -80,10 +79,11 @@ class LiteRtRuntime : public Runtime {
       return false;
     return ok(api_.LiteRtCreateOptions(&options), "options", code, failure) &&
            ok(api_.LiteRtSetOptionsHardwareAccelerators(options, litert::kAcceleratorCpu), "options", code, failure) &&
-           ok(api_.LiteRtCreateOpaqueOptions("xnnpack", strdup(threads), free, &cpu), "options", code, failure) &&
-           ok(api_.LiteRtAddOpaqueOptions(options, cpu), "options", code, failure) &&
+           opaque(options, "xnnpack", threads, failure) &&
+           (request.profile == nullptr || opaque(options, "runtime_options_string", "enable_profiling = true\n", failure)) &&
            ok(api_.LiteRtCreateCompiledModel(environment, model_, options, &compiled_), "compile", Code::model_invalid,
-              failure);
+              failure) &&
+           (request.profile == nullptr || start_profiler(failure));
   }
 
   size_t count(Side side) override { return counts_[side == Side::input ? 0 : 1]; }
@@ -121,7 +121,47 @@ class LiteRtRuntime : public Runtime {
 
   bool fetch(Failure*) override { return true; }  // the buffers are our own host memory: nothing to map
 
+  void profile_anew() override {
+    // a reset ends the recording as well
+    if (profiler_ != nullptr && api_.LiteRtResetProfiler(profiler_) == 0) api_.LiteRtStartProfiler(profiler_);
+  }
+
+  const char* profile(ProfileSink* sink) override {
+    int count = 0;
+    if (profiler_ == nullptr) return "LiteRT has no profiler";
+    if (api_.LiteRtStopProfiler(profiler_) != 0 || api_.LiteRtGetNumProfilerEvents(profiler_, &count) != 0 || count <= 0)
+      return "LiteRT's profiler recorded nothing";
+    std::vector<litert::Event> events(static_cast<size_t>(count));
+    if (api_.LiteRtGetProfilerEvents(profiler_, count, events.data()) != 0) return "LiteRT's profiler tells nothing";
+    OperatorTimes times;
+    for (const litert::Event& event : events) {
+      if (event.tag == nullptr) continue;
+      const uint64_t elapsed_ns = event.elapsed_us * 1000;
+      if (event.type == litert::kEventOther && strcmp(event.tag, "Invoke") == 0) times.begin_inference();
+      if (event.type == litert::kEventDelegateOperator || event.type == litert::kEventProfiledDelegateOperator)
+        times.add(event.tag, "xnnpack", elapsed_ns);
+      // the delegate as a whole stands for what it tells of its operators
+      if (event.type == litert::kEventOperator && strstr(event.tag, "Delegate") == nullptr)
+        times.add(event.tag, "tflite", elapsed_ns);
+    }
+    if (times.empty()) return "LiteRT's profiler names no operator";
+    times.tell(sink);
+    return nullptr;
+  }
+
  private:
+  // Options are an opaque text of TOML, freed by the library.
+  bool opaque(litert::Options options, const char* id, const char* toml, Failure* failure) {
+    litert::OpaqueOptions made = nullptr;
+    return ok(api_.LiteRtCreateOpaqueOptions(id, strdup(toml), free, &made), "options", Code::runtime_error, failure) &&
+           ok(api_.LiteRtAddOpaqueOptions(options, made), "options", Code::runtime_error, failure);
+  }
+
+  bool start_profiler(Failure* failure) {
+    return ok(api_.LiteRtCompiledModelGetProfiler(compiled_, &profiler_), "profiler", Code::runtime_error, failure) &&
+           (profiler_ == nullptr || ok(api_.LiteRtStartProfiler(profiler_), "profiler", Code::runtime_error, failure));
+  }
+
   bool ok(litert::Status status, const char* what, Code code, Failure* failure) {
     if (status == 0) return true;
     return fail(failure, code, "LiteRT: %s: %s (%d)", what, status_text(status), status);
@@ -186,6 +226,7 @@ class LiteRtRuntime : public Runtime {
   litert::Model model_ = nullptr;
   litert::Signature signature_ = nullptr;
   litert::CompiledModel compiled_ = nullptr;
+  litert::Profiler profiler_ = nullptr;
   size_t counts_[2] = {0, 0};
   std::vector<litert::Buffer> buffers_[2];
 };

@@ -16,6 +16,7 @@ using OpaqueOptions = struct OpaqueOptionsT*;
 using CompiledModel = struct CompiledModelT*;
 using Requirements = struct RequirementsT*;
 using Buffer = struct BufferT*;
+using Profiler = struct ProfilerT*;
 
 enum : int { kAcceleratorCpu = 1 };
 enum : int { kHostMemory = 1 };
@@ -46,6 +47,20 @@ struct RankedType {
 static_assert(sizeof(Layout) == 68 && sizeof(RankedType) == 72 && offsetof(RankedType, layout) == 4,
               "the layout is the library's");
 
+// An event of the profiler: an operator of XNNPACK (a delegate that tells of its own operators) or of TFLite itself, else
+// something around them. Times are in microseconds.
+enum : int { kEventOther = 1, kEventOperator = 2, kEventDelegateOperator = 4, kEventProfiledDelegateOperator = 8 };
+struct Event {
+  const char* tag;
+  int type;
+  uint64_t start_us;
+  uint64_t elapsed_us;
+  int64_t memory[6];
+  uint64_t metadata[2];
+  int source;
+};
+static_assert(sizeof(Event) == 104, "the layout is the library's");
+
 // One pointer for each function we call; the name is what dlsym is asked for.
 #define EDGEBENCH_LITERT_FUNCTIONS(X)                                                                          \
   X(LiteRtCreateEnvironment, (int option_count, const void* options, Environment*))                            \
@@ -69,7 +84,13 @@ static_assert(sizeof(Layout) == 68 && sizeof(RankedType) == 72 && offsetof(Ranke
   X(LiteRtGetCompiledModelOutputBufferRequirements, (CompiledModel, size_t signature, size_t, Requirements*))  \
   X(LiteRtGetTensorBufferRequirementsBufferSize, (Requirements, size_t*))                                      \
   X(LiteRtCreateTensorBufferFromHostMemory, (const RankedType*, void*, size_t, void (*)(void*), Buffer*))      \
-  X(LiteRtRunCompiledModel, (CompiledModel, size_t signature, size_t, Buffer*, size_t, Buffer*))
+  X(LiteRtRunCompiledModel, (CompiledModel, size_t signature, size_t, Buffer*, size_t, Buffer*))               \
+  X(LiteRtCompiledModelGetProfiler, (CompiledModel, Profiler*))                                                \
+  X(LiteRtStartProfiler, (Profiler))                                                                           \
+  X(LiteRtStopProfiler, (Profiler))                                                                            \
+  X(LiteRtResetProfiler, (Profiler))                                                                           \
+  X(LiteRtGetNumProfilerEvents, (Profiler, int*))                                                              \
+  X(LiteRtGetProfilerEvents, (Profiler, int count, Event*))
 
 struct Api {
 #define EDGEBENCH_LITERT_MEMBER(name, arguments) Status(*name) arguments;

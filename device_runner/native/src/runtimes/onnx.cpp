@@ -73,6 +73,7 @@ class OnnxRuntime : public Runtime {
     // not do so at the cost of the next.
     if (request.chained && !ok(api_->add_session_config_entry(options, "session.force_spinning_stop", "1"), code, failure))
       return false;
+    if (request.profile != nullptr && !ok(api_->enable_profiling(options, request.profile), code, failure)) return false;
     // From its path and not from memory: only so does the library confine a model's external data to the model's own
     // directory, symbolic links followed.
     if (!ok(api_->create_session(env, request.model_path, options, &session_), Code::model_invalid, failure))
@@ -128,6 +129,18 @@ class OnnxRuntime : public Runtime {
   }
 
   bool fetch(Failure*) override { return true; }  // the outputs are computed into the bound buffers
+
+  void profile_anew() override {}  // its trace is of the whole session
+
+  const char* profile(ProfileSink* sink) override {
+    char* file = nullptr;
+    Failure failure;
+    if (!ok(api_->end_profiling(session_, allocator_, &file), Code::runtime_error, &failure))
+      return "ONNX Runtime wrote no trace";
+    sink->trace_file(file);
+    drop(api_->allocator_free(allocator_, file));
+    return nullptr;
+  }
 
  private:
   bool ok(ort::Error error, Code code, Failure* failure) {

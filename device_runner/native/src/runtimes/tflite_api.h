@@ -36,6 +36,18 @@ struct XnnpackOptions {
 };
 static_assert(sizeof(XnnpackOptions) == 24, "the layout is the library's");
 
+// What the library calls at the begin and the end of an operator, of its own or of a delegate that tells of them.
+struct Telemetry {
+  void* data;
+  void (*event)(Telemetry*, const char* name, uint64_t status);
+  void (*operator_event)(Telemetry*, const char* name, int64_t index, int64_t subgraph, uint64_t status);
+  void (*settings)(Telemetry*, const char* name, const void* settings);
+  uint32_t (*begin)(Telemetry*, const char* name, int64_t index, int64_t subgraph);
+  void (*end)(Telemetry*, uint32_t handle);
+  // Of one that was timed by the delegate itself.
+  void (*timed)(Telemetry*, const char* name, uint64_t elapsed_us, int64_t index, int64_t subgraph);
+};
+
 // One pointer for each function we call; the name is what dlsym is asked for.
 #define EDGEBENCH_TFLITE_FUNCTIONS(X)                                                             \
   X(const char*, TfLiteVersion, ())                                                               \
@@ -46,6 +58,7 @@ static_assert(sizeof(XnnpackOptions) == 24, "the layout is the library's");
   X(XnnpackOptions, TfLiteXNNPackDelegateOptionsDefault, ())                                      \
   X(Delegate, TfLiteXNNPackDelegateCreate, (const XnnpackOptions*))                               \
   X(void, TfLiteInterpreterOptionsAddDelegate, (Options, Delegate))                               \
+  X(void, TfLiteInterpreterOptionsSetTelemetryProfiler, (Options, Telemetry*))                    \
   X(Interpreter, TfLiteInterpreterCreate, (Model, Options))                                       \
   X(int32_t, TfLiteInterpreterGetSignatureCount, (Interpreter))                                   \
   X(const char*, TfLiteInterpreterGetSignatureKey, (Interpreter, int32_t))                        \

@@ -2,10 +2,13 @@
 // asked for here and is LiteRT's default.
 #include <cstdio>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "../runtime.h"
+#include "../samples.h"
 #include "library.h"
+#include "operator_times.h"
 #include "tflite_api.h"
 
 namespace edgebench {
@@ -50,6 +53,7 @@ class TfliteRuntime : public Runtime {
     tflite::Options options = api_.TfLiteInterpreterOptionsCreate();
     api_.TfLiteInterpreterOptionsSetNumThreads(options, request.threads);
     api_.TfLiteInterpreterOptionsSetErrorReporter(options, keep_message, this);
+    if (request.profile != nullptr) api_.TfLiteInterpreterOptionsSetTelemetryProfiler(options, &telemetry_);
     tflite::XnnpackOptions xnnpack = api_.TfLiteXNNPackDelegateOptionsDefault();
     xnnpack.threads = request.threads > 1 ? request.threads : 0;  // 0: the calling thread, and no pool
     tflite::Delegate delegate = api_.TfLiteXNNPackDelegateCreate(&xnnpack);
@@ -108,9 +112,18 @@ class TfliteRuntime : public Runtime {
   bool invoke(Failure* failure) override {
     // Into the interpreter's own memory, where this interface wants it: part of every inference, as an application's
     // own writing would be.
+    times_.begin_inference();
     for (size_t i = 0; i < inputs_.size(); ++i) memcpy(input_data_[i], inputs_[i].data, inputs_[i].bytes);
     return __builtin_expect(api_.TfLiteSignatureRunnerInvoke(signature_) == 0, 1) ||
            refused("run", Code::runtime_error, failure);
+  }
+
+  void profile_anew() override { times_.clear(); }
+
+  const char* profile(ProfileSink* sink) override {
+    if (times_.empty()) return "this build of TensorFlow Lite tells of no operator";
+    times_.tell(sink);
+    return nullptr;
   }
 
   bool fetch(Failure* failure) override {
@@ -125,6 +138,36 @@ class TfliteRuntime : public Runtime {
   }
 
  private:
+  static TfliteRuntime* self(tflite::Telemetry* telemetry) { return static_cast<TfliteRuntime*>(telemetry->data); }
+
+  static void heard(tflite::Telemetry*, const char*, uint64_t) {}
+  static void heard_operator(tflite::Telemetry*, const char*, int64_t, int64_t, uint64_t) {}
+  static void heard_settings(tflite::Telemetry*, const char*, const void*) {}
+
+  static uint32_t begun(tflite::Telemetry* telemetry, const char* name, int64_t, int64_t) {
+    std::vector<Open>& open = self(telemetry)->open_;
+    if (!open.empty()) open.back().has_inner = true;
+    open.push_back({name, now_ns(), false});
+    return static_cast<uint32_t>(open.size());
+  }
+
+  static void ended(tflite::Telemetry* telemetry, uint32_t handle) {
+    std::vector<Open>& open = self(telemetry)->open_;
+    if (handle == 0 || handle > open.size()) return;
+    open.resize(handle);
+    const Open& call = open.back();
+    // the delegate as a whole stands for what it tells of its operators; where it tells nothing, for itself
+    const bool delegate = strstr(call.name.c_str(), "Delegate") != nullptr;
+    if (!call.has_inner)
+      self(telemetry)->times_.add(call.name.c_str(), delegate ? "xnnpack" : "tflite", static_cast<uint64_t>(now_ns() - call.start_ns));
+    open.pop_back();
+  }
+
+  static void timed(tflite::Telemetry* telemetry, const char* name, uint64_t elapsed_us, int64_t, int64_t) {
+    if (!self(telemetry)->open_.empty()) self(telemetry)->open_.back().has_inner = true;
+    self(telemetry)->times_.add(name, "xnnpack", elapsed_us * 1000);
+  }
+
   // Keeps the first of what the library says went wrong; the later ones follow from it.
   __attribute__((format(printf, 2, 0))) static void keep_message(void* user, const char* format, va_list arguments) {
     char* message = static_cast<TfliteRuntime*>(user)->message_;
@@ -179,6 +222,15 @@ class TfliteRuntime : public Runtime {
   std::vector<Bound> inputs_, outputs_;
   std::vector<void*> input_data_;
   char message_[500] = "";
+
+  struct Open {
+    std::string name;
+    int64_t start_ns;
+    bool has_inner;
+  };
+  tflite::Telemetry telemetry_ = {this, heard, heard_operator, heard_settings, begun, ended, timed};
+  std::vector<Open> open_;
+  OperatorTimes times_;
 };
 
 }  // namespace
