@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedeploy import bundle
-from exporter import choose
+from exporter import choose, crossing
 from exporter.lower import Lowering
 from exporter.made import Made, Reference
 from exporter.operators.base import Draft, Operator
@@ -46,9 +46,11 @@ def _lower(prepared: Prepared, made: FloatModel, draft: Draft, runtime: Runtime,
     validation = prepared.splits["validation"]
     (scratch / "int8").mkdir()
     stages, candidates = choose.best(lowering, validation, made.validation, scratch / "int8", options.methods)
+    crosses = {"crossing": crossing.entries(stages)} if division is not None else {}
     parameters = {
         **stages[0].scheme,
         **parameters,
+        **crosses,
         "chosen_on": f"the first {min(choose.JUDGED_ON, len(validation)):,} validation examples",
         "candidates": [candidate.entry() for candidate in candidates],
     }

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedeploy import adapters
-from edgedeploy.artifact import Adapter, Coverage, Dequantize, Precision, Quantize
+from edgedeploy.artifact import Coverage, Precision
 from edgedeploy.errors import UserError
-from edgedeploy.signature import Signature, TensorSpec
-from exporter.calibration import Ranges
+from edgedeploy.signature import Signature
+from exporter import crossing
 from exporter.partition.graph import Piece
 from exporter.partition.search import worth_quantising
 from exporter.runtimes.base import CalibrationMethod, Lowered, PortedModel, Runtime, Work
@@ -101,14 +101,13 @@ class Lowering:
                 if self.whole.progress is not None:
                     stage = f", stage {index}" if len(self.pieces) > 1 else ""
                     self.whole.progress(f"{self.runtime.name}: int8 {scheme}, {method}{stage}: lowering", 0, 0)
-                work = self._first if index == 0 else self._work(index, self._split(index, seen[method]))
+                work = self._first if index == 0 else self._work(index, self._split(index, seen[method]), done[method])
                 try:
                     target = folder / f"{scheme}-{method}-stage{index}{self.runtime.suffix}"
                     lowered = self.runtime.lower_int8(work, scheme, method, target)
+                    lowered = crossing.received(lowered, done[method])
                     if index + 1 < len(self.pieces):
-                        lowered = self._run_lowered(lowered, seen[method], method)
-                    if index > 0:
-                        lowered = _received(lowered, done[method])
+                        lowered = self._run_lowered(lowered, seen[method], index, method)
                     done[method].append(lowered)
                 except UserError as error:
                     failed[method] = error
@@ -120,10 +119,13 @@ class Lowering:
         piece = self.pieces[index]
         return Signature(task="other", inputs=piece.inputs, outputs=piece.outputs, metric="none")
 
-    def _work(self, index: int, calibration: Split | None) -> Work:
+    def _work(self, index: int, calibration: Split | None, before: Sequence[Lowered] = ()) -> Work:
+        arriving = crossing.ways(before)
         return replace(
-            self.whole, model=self.pieces[index].model, signature=self._stage_signature(index), calibration=calibration
-        )
+            self.whole, model=self.pieces[index].model, signature=self._stage_signature(index), calibration=calibration,
+            leaving=self._leaving(index),
+            arriving={spec.name: arriving[spec.name] for spec in self.pieces[index].inputs if spec.name in arriving},
+        )  # fmt: skip
 
     def _calibration_tensors(self) -> Tensors:
         """The signature's inputs of the whole calibration set, name -> [n, ...]."""
@@ -137,39 +139,37 @@ class Lowering:
         count = len(next(iter(raw.values())))
         return Split(raw, np.zeros(count, np.int64), dict)
 
-    def _run_lowered(self, lowered: Lowered, tensors: Tensors, method: CalibrationMethod) -> Lowered:
-        """Run an int8 stage over the calibration set, add to `tensors` what the next one will see of it, and give the
-        stage with its outputs quantised for the way."""
-        model = PortedModel(self.runtime.open(lowered.file), lowered.inputs, lowered.outputs)
-        needed = [port.source for port in lowered.inputs]
-        count = len(tensors[needed[0]])
-        parts: dict[str, list[npt.NDArray[Any]]] = {}
-        for i in range(count):
-            for name, array in model({name: tensors[name][i : i + 1] for name in needed}).items():
-                parts.setdefault(name, []).append(array)
-        given = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    def _leaving(self, index: int) -> frozenset[str]:
+        """The tensors that leave this stage for another one and are to travel as int8."""
+        if not self.quantised_crossing:
+            return frozenset()
+        later = {spec.name for piece in self.pieces[index + 1 :] for spec in piece.inputs}
+        return frozenset(spec.name for spec in self.pieces[index].outputs if spec.name in later and worth_quantising(spec))
+
+    def _run_lowered(self, lowered: Lowered, tensors: Tensors, index: int, method: CalibrationMethod) -> Lowered:
+        """Run an int8 stage over the calibration set, add to `tensors` what the next one will see of it, in float, and give
+        the stage with its outputs as they travel."""
+        given = _run_one_by_one(PortedModel(self.runtime.open(lowered.file), lowered.inputs, lowered.outputs), lowered, tensors)
         ports = []
         for port in lowered.outputs:
             array = given[port.source]
-            if self.quantised_crossing and array.dtype == np.float32 and worth_quantising(_spec(port.source, array)):
-                way = _quantiser(port.source, array, method)
-                port = port.model_copy(update={"adapters": (*port.adapters, way)})
-                back = Dequantize(scale=way.scale, zero_point=way.zero_point)
-                array = adapters.apply(adapters.apply(array, [way]), [back])
+            if port.source in self._leaving(index):
+                if port.quantisation is None:
+                    port = crossing.quantised(port, array, method)
+                    array = adapters.apply(array, port.adapters[-1:])
+                array = adapters.apply(array, [crossing.of_output(port).dequantise()])
             tensors[port.source] = array
             ports.append(port)
         return replace(lowered, outputs=tuple(ports))
 
 
-def crossing(stages: Sequence[Lowered], pieces: Sequence[Piece]) -> tuple[TensorSpec, ...]:
-    """Every tensor that travels from one stage to a later one, as it travels."""
-    ways = {port.source: port.adapters[-1] for stage in stages for port in stage.outputs if port.adapters}
-    found: dict[str, TensorSpec] = {}
-    for piece in pieces[1:]:
-        for spec in piece.inputs:
-            way = ways.get(spec.name)
-            found[spec.name] = spec.model_copy(update={"dtype": way.to}) if isinstance(way, Quantize) else spec
-    return tuple(found.values())
+def _run_one_by_one(model: PortedModel, lowered: Lowered, tensors: Tensors) -> Tensors:
+    needed = [port.source for port in lowered.inputs]
+    parts: dict[str, list[npt.NDArray[Any]]] = {}
+    for i in range(len(tensors[needed[0]])):
+        for name, array in model({name: tensors[name][i : i + 1] for name in needed}).items():
+            parts.setdefault(name, []).append(array)
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
 def combined(coverages: Sequence[Coverage]) -> Coverage:
@@ -188,36 +188,6 @@ def combined(coverages: Sequence[Coverage]) -> Coverage:
         partitions=sum(each.partitions or 0 for each in coverages), off_backend=off,
         heavy=tuple(op for each in coverages for op in each.heavy)[:2000],
     )  # fmt: skip
-
-
-def _received(lowered: Lowered, before: Sequence[Lowered]) -> Lowered:
-    """The stage with its inputs made float again where an earlier stage quantised them for the way."""
-    ways = {
-        port.source: adapter for stage in before for port in stage.outputs for adapter in port.adapters
-        if isinstance(adapter, Quantize)
-    }  # fmt: skip
-    ports = []
-    for port in lowered.inputs:
-        way = ways.get(port.source)
-        if way is not None:
-            back: Adapter = Dequantize(scale=way.scale, zero_point=way.zero_point)
-            port = port.model_copy(update={"adapters": (back, *port.adapters)})
-        ports.append(port)
-    return replace(lowered, inputs=tuple(ports))
-
-
-def _spec(name: str, array: npt.NDArray[Any]) -> TensorSpec:
-    return TensorSpec(name=name, dtype="float32", shape=(1, *array.shape[1:]))
-
-
-def _quantiser(name: str, values: npt.NDArray[Any], method: CalibrationMethod) -> Quantize:
-    """int8 over the range of these values by the method; zero is always one of its steps."""
-    ranges = Ranges()
-    ranges.observe(name, values)
-    low, high = ranges.by(method)[name]
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = float(np.float32((high - low) / 255.0)) or 1.0
-    return Quantize(to="int8", scale=scale, zero_point=int(np.clip(round(-128.0 - low / scale), -128, 127)))
 
 
 def _run_torch(piece: Piece, tensors: Tensors) -> Tensors:

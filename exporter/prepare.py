@@ -16,11 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgedeploy.errors import UserError
-from exporter import choose, macs, operator_tables, verify
+from exporter import choose, conversions, macs, operator_tables, traced, verify
 from exporter.operators.base import Operator, Transform, parameter_count
 from exporter.partition.division import CutRequest, Division, divide
 from exporter.runtimes.base import Lowered, Work
-from exporter.runtimes.quiet import quiet
 from exporter.subjects.base import Progress, Split, SplitName, Subject, Weights
 from exporter.subjects.disjoint import require_disjoint
 
@@ -70,11 +69,8 @@ class FloatModel:
         """As torch.export traces it; None for a file as given, and where it cannot: the runtimes say so themselves."""
         if self._prepared.subject.given is not None:
             return None
-        import torch
-
         try:
-            with quiet():
-                return torch.export.export(self.weights.model, self._prepared.example)
+            return traced.program(self.weights.model, self._prepared.example)
         except Exception:  # whatever the model's code raises under tracing
             return None
 
@@ -106,7 +102,20 @@ class FloatModel:
         if n is not None:
             split = split.take(np.arange(min(n, len(split))))
         label = f"{self._prepared.subject.name}: float model on the {name} set"
-        return verify.run_torch(self.weights.model, self._prepared.subject.signature, split, label, self._prepared.progress)
+        given, signature = self._prepared.subject.given, self._prepared.subject.signature
+
+        def what() -> dict[str, Any] | None:
+            model = traced.digest(self.weights.model, self._prepared.example) if given is None else None
+            return None if model is None else {"model": model, "examples": verify.fed_digest(signature, split)}
+
+        def make() -> None:
+            made = verify.run_torch(self.weights.model, signature, split, label, self._prepared.progress)
+            np.savez(target, *(made[spec.name] for spec in signature.outputs))
+
+        target = self._prepared.folder() / "outputs.npz"
+        conversions.kept(what, target, make)
+        with np.load(target) as found:
+            return {spec.name: found[f"arr_{index}"] for index, spec in enumerate(signature.outputs)}
 
 
 @dataclass

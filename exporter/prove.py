@@ -12,7 +12,7 @@ from edgedeploy import isa, metrics
 from edgedeploy.artifact import Claim, Parity, Timing
 from edgedeploy.errors import ClaimError
 from edgedeploy.int8 import reason as slow_int8_reason
-from exporter import claims, diverge, host_timing, lower, verify
+from exporter import claims, crossing, diverge, host_timing, lower, verify
 from exporter.lower import Chain
 from exporter.made import Made, Reference
 from exporter.operators.base import Draft, Facts, Operator, Stages
@@ -124,8 +124,8 @@ def _facts(
         gap = max(float(np.abs(composed[name].astype(np.float64) - whole[name]).max()) for name in names)
         first = lowered.division.position.macs_before
         stages = Stages(
-            macs=(first, made.macs - first), crossing=lower.crossing(lowered.stages, lowered.pieces),
-            gap=gap, bound=claims.float_bound(largest),
+            macs=(first, made.macs - first), crossing=crossing.tensors(lowered.stages, lowered.pieces),
+            unequal=tuple(crossing.unequal(lowered.stages)), gap=gap, bound=claims.float_bound(largest),
         )  # fmt: skip
     return Facts(
         original=prepared.original.weights, made=made.weights,

@@ -19,7 +19,7 @@ from typing import Any
 
 from edgedeploy import bundle
 from edgedeploy.errors import UserError
-from exporter import ingredients
+from exporter import ingredients, source_code
 from exporter.fetch import cache_root
 from exporter.options import Options
 from exporter.outcome import Outcome, Refused
@@ -58,22 +58,11 @@ def key(
             "options": asdict(options),
             "packages": [[package, importlib.metadata.version(package)] for package in sorted(packages)],
             "others": [each.others for each in made_of],
-            "code": _code_digest(),
+            "code": source_code.digest(),
         }
     except (OSError, UserError, subprocess.SubprocessError, importlib.metadata.PackageNotFoundError):
         return None
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _code_digest() -> str:
-    """sha256 over the exporter's and the contracts' own source: another version of either may make other bundles."""
-    total = hashlib.sha256()
-    here = Path(__file__).resolve().parent
-    for package in (here, here.parent / "edgedeploy"):
-        for file in sorted(package.rglob("*.py")):
-            total.update(f"{file.relative_to(here.parent)}\0".encode())
-            total.update(file.read_bytes())
-    return total.hexdigest()
 
 
 def _note(name: str) -> Path:

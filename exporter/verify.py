@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,18 @@ def run_torch(model: nn.Module, signature: Signature, split: Split, what: str, p
             if progress is not None:
                 progress(what, min(n, start + size), n)
     return {name: np.concatenate(arrays) for name, arrays in collected.items()}
+
+
+def fed_digest(signature: Signature, split: Split) -> str:
+    """sha256 (hex) of every example as a model is fed it: preprocessed."""
+    total = hashlib.sha256()
+    for start in range(0, len(split), CHUNK):
+        batch = split.batch(start, min(len(split), start + CHUNK))
+        for spec in signature.inputs:
+            array = np.ascontiguousarray(batch[spec.name])
+            total.update(f"{spec.name} {array.dtype} {array.shape}".encode())
+            total.update(array.tobytes())
+    return total.hexdigest()
 
 
 def _tensor(array: npt.NDArray[Any]) -> torch.Tensor:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgedeploy import __version__, bundle, isa, metrics
 from edgedeploy.artifact import Conformance, Lineage, Manifest, Recipe, Stage
-from exporter import claims, contents, lower
+from exporter import claims, contents, crossing
 from exporter.given.file import GivenFile
 from exporter.made import Made, Reference
 from exporter.operators.base import Draft
@@ -66,7 +66,7 @@ def write(
         ),
         runtime=runtime.name, backend=runtime.backend, target_isa=options.target, stages=tuple(stages),
         parameters=made.parameters, macs=made.macs,
-        cut_tensors=lower.crossing(lowered.stages, lowered.pieces),
+        cut_tensors=crossing.tensors(lowered.stages, lowered.pieces),
         lineage=Lineage(
             teacher=prepared.original.weights.digest, teacher_origin=prepared.original.weights.origin,
             student=made.weights.digest if other else None, student_origin=made.weights.origin if other else "",

@@ -10,6 +10,8 @@ import pytest
 
 # as the exporter does, for the tests that import ONNX Runtime themselves
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# what is tested is made, not taken from what an earlier test had made
+os.environ["EDGEDEPLOY_CONVERSIONS_GB"] = "0"
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

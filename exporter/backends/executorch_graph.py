@@ -25,7 +25,7 @@ from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 from edgedeploy.errors import UserError
 from exporter.backends.rows import int8_rows
 from exporter.calibration import Observed, trained_share
-from exporter.runtimes.base import CalibrationMethod
+from exporter.runtimes.base import CalibrationMethod, Int8End
 from exporter.trained_ranges import TrainedRange
 
 #: smallest scale of an activation, as XNNPACKQuantizer has it: a kernel's ratio of scales must stay under 256
@@ -44,6 +44,8 @@ class RangeObserver(UniformQuantizationObserverBase):  # type: ignore[misc]
         super().__init__(**given)
         self.method: CalibrationMethod = "minmax"
         self.histogram = Observed()
+        #: what the tensor arrives in, whatever was seen of it
+        self.given: Int8End | None = None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Count the values; the tensor passes unchanged. Raises UserError for a NaN."""
@@ -54,7 +56,9 @@ class RangeObserver(UniformQuantizationObserverBase):  # type: ignore[misc]
         return x
 
     def calculate_qparams(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scale and zero point of the range."""
+        """Scale and zero point of the range, or those that are given."""
+        if self.given is not None:
+            return torch.tensor([self.given.scale]), torch.tensor([self.given.zero_point])
         low, high = self.histogram.range(self.method)
         scale, zero_point = self._calculate_qparams(torch.tensor(low), torch.tensor(high))
         return scale, zero_point

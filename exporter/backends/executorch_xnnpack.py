@@ -16,7 +16,7 @@ import numpy as np
 from edgedeploy.artifact import Coverage, Precision
 from exporter.backends import executorch_coverage
 from exporter.backends.precisions import refusal
-from exporter.runtimes.base import CalibrationMethod, Work
+from exporter.runtimes.base import CalibrationMethod, Int8End, Work
 from exporter.runtimes.lowering import calibration_examples, converting, torch_example
 
 if TYPE_CHECKING:
@@ -98,28 +98,38 @@ class ExecutorchXnnpack:
 
     def quantise(
         self, calibrated: torch.fx.GraphModule, work: Work, scheme: str, method: CalibrationMethod
-    ) -> tuple[torch.fx.GraphModule, dict[str, Any]]:
+    ) -> tuple[torch.fx.GraphModule, dict[str, Any], dict[str, Int8End]]:
         """As `ExecutorchBackend.quantise`."""
         with converting("executorch", "quantise this model"):
             from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e
 
+            from exporter.backends.executorch_ends import choose_arriving, strip_ends
             from exporter.backends.executorch_graph import choose_ranges, recognised
 
             # a copy: converting is in place
             prepared = copy.deepcopy(calibrated)
             choose_ranges(prepared, method)
+            inputs, outputs = ([spec.name for spec in specs] for specs in (work.signature.inputs, work.signature.outputs))
+            arriving = [work.arriving.get(name) for name in inputs]
+            choose_arriving(prepared, arriving)
             quantised: torch.fx.GraphModule = convert_pt2e(prepared)
+            taken, given = strip_ends(quantised, arriving, [name in work.leaving for name in outputs])
+            own = {inputs[place]: end for place, end in taken.items()} | {outputs[place]: end for place, end in given.items()}
             trained = recognised(calibrated) if work.trained else {}
-        return quantised, {
-            "scheme": scheme,
-            "calibration": method,
-            "calibration_examples": len(work.calibration or ()),
-            "weights": "int8 per channel",
-            "activations": "int8 per tensor",
-            "covers": _COVERS[scheme],
-            "left_float": _LEFT_FLOAT[scheme],
-            **trained,
-        }
+        return (
+            quantised,
+            {
+                "scheme": scheme,
+                "calibration": method,
+                "calibration_examples": len(work.calibration or ()),
+                "weights": "int8 per channel",
+                "activations": "int8 per tensor",
+                "covers": _COVERS[scheme],
+                "left_float": _LEFT_FLOAT[scheme],
+                **trained,
+            },
+            own,
+        )
 
     def convert(
         self, exported: torch.fx.GraphModule, work: Work, precision: Precision

@@ -9,14 +9,14 @@ aarch64      int8 x int8, what its dot product instructions take.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedeploy.artifact import Coverage, Precision
-from exporter.backends import onnx_convert, onnx_coverage, onnx_quantise
+from exporter.backends import onnx_convert, onnx_coverage, onnx_ends, onnx_quantise
 from exporter.backends.precisions import refusal
-from exporter.runtimes.base import CalibrationMethod, Work
+from exporter.runtimes.base import CalibrationMethod, Int8End, Work
 from exporter.runtimes.lowering import Feeds, calibration_examples, converting
 from exporter.runtimes.quiet import quiet
 
@@ -65,7 +65,8 @@ class OnnxCpu:
         """As `OnnxBackend.quantise`."""
         types = onnx_quantise.types_for(work.target)
         with converting("onnx", "quantise this model"):
-            trained = onnx_quantise.quantise(calibrated, scheme, types, method, destination)
+            arriving = {_called(work, name): end for name, end in work.arriving.items()}
+            trained = onnx_quantise.quantise(calibrated, scheme, types, method, destination, arriving)
         return {
             "scheme": scheme,
             "calibration": method,
@@ -76,6 +77,16 @@ class OnnxCpu:
             "left_float": onnx_quantise.SCHEMES[scheme].left_float,
             **trained,
         }
+
+    def int8_ends(self, model: Path, work: Work) -> Mapping[str, Int8End]:
+        """As `OnnxBackend.int8_ends`."""
+        if not work.leaving and not work.arriving:
+            return {}
+        with converting("onnx", "take the ends off this model"):
+            signature = {_called(work, name): name for name in (*work.arriving, *work.leaving)}
+            arriving = {_called(work, name): end for name, end in work.arriving.items()}
+            own = onnx_ends.strip(model, arriving, {_called(work, name) for name in work.leaving})
+        return {signature[name]: end for name, end in own.items()}
 
     def convert(self, float_model: Path, work: Work, precision: Precision, destination: Path) -> dict[str, Any]:
         """As `OnnxBackend.convert`."""
@@ -89,6 +100,15 @@ class OnnxCpu:
             _session(model, 1, optimised)
             with quiet():
                 return onnx_coverage.of(optimised, Path(scratch))
+
+
+def _called(work: Work, name: str) -> str:
+    """What the file calls an end that has this name in the signature."""
+    if work.given is None:
+        return name
+    specs = (*work.signature.inputs, *work.signature.outputs)
+    own = (*work.given.own_inputs, *work.given.own_outputs)
+    return next(called for called, spec in zip(own, specs, strict=True) if spec.name == name)
 
 
 def _feeds(work: Work) -> Iterator[Feeds]:

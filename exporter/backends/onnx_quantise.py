@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from exporter.backends import onnx_rewrites
 from exporter.calibration import Ranges
-from exporter.runtimes.base import CalibrationMethod
+from exporter.runtimes.base import NO_OWN, CalibrationMethod, Int8End
 from exporter.runtimes.lowering import Feeds
 from exporter.runtimes.quiet import quiet
 from exporter.trained_ranges import TrainedRange
@@ -120,9 +120,13 @@ def calibrate(
     return Calibrated(prepared, ranges)
 
 
-def quantise(calibrated: Calibrated, scheme: str, types: Types, method: CalibrationMethod, destination: Path) -> dict[str, Any]:
+def quantise(
+    calibrated: Calibrated, scheme: str, types: Types, method: CalibrationMethod, destination: Path,
+    arriving: Mapping[str, Int8End] = NO_OWN,
+) -> dict[str, Any]:  # fmt: skip
     """Write the QDQ model: weights int8 per channel and symmetric, biases int32, ranges of activations by the method.
 
+    arriving: inputs, by the file's names, whose scale is given; left alone where it is of another type than activations are.
     Returns what the manifest says of trained ranges.
     """
     import onnx
@@ -137,6 +141,7 @@ def quantise(calibrated: Calibrated, scheme: str, types: Types, method: Calibrat
         name: (np.array(low, np.float32), np.array(high, np.float32))
         for name, (low, high) in calibrated.ranges.by(method).items()
     }
+    activation = QuantType.QUInt8 if types.activation == "uint8" else QuantType.QInt8
     model = onnx.ModelProto()
     model.CopyFrom(calibrated.model)  # the quantiser works in place
     quantiser = QDQQuantizer(
@@ -144,18 +149,31 @@ def quantise(calibrated: Calibrated, scheme: str, types: Types, method: Calibrat
         per_channel=True,
         reduce_range=types.reduce_range,
         weight_qType=QuantType.QInt8,
-        activation_qType=QuantType.QUInt8 if types.activation == "uint8" else QuantType.QInt8,
+        activation_qType=activation,
         # ranges are ranges: how they were found is nothing to the quantiser
         tensors_range=TensorsData(OrtMethod.MinMax, limits),
         nodes_to_quantize=[],
         nodes_to_exclude=[],
         op_types_to_quantize=list(chosen.operators) or sorted({*QLinearOpsRegistry, *QDQRegistry}),
-        extra_options={"OpTypesToExcludeOutputQuantization": list(chosen.float_results)},
+        extra_options={
+            "OpTypesToExcludeOutputQuantization": list(chosen.float_results),
+            "TensorQuantOverrides": {
+                name: [_override(end, activation)] for name, end in arriving.items() if end.dtype == types.activation
+            },
+        },
     )
     quantiser.quantize_model()
     quantiser.model.save_model_to_file(str(destination), False)
     given = {node.input[1] for node in quantiser.model.graph().node if node.op_type == "QuantizeLinear"}
     return calibrated.ranges.trained_share({name.removesuffix("_scale") for name in given})
+
+
+def _override(end: Int8End, activation: Any) -> dict[str, Any]:
+    return {
+        "quant_type": activation,
+        "scale": np.array(end.scale, np.float32),
+        "zero_point": np.array(end.zero_point, end.dtype),
+    }
 
 
 def _float_activations(model: Any, operators: tuple[str, ...]) -> list[str]:

@@ -6,7 +6,7 @@ One scheme a family for every target: XNNPACK takes int8 weights per channel and
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,13 @@ import numpy as np
 
 from edgedeploy.artifact import Coverage, Port, Precision
 from edgedeploy.errors import UserError
-from exporter.backends import tflite_convert, tflite_coverage
+from exporter.backends import tflite_convert, tflite_coverage, tflite_int8_ends
 from exporter.backends.precisions import refusal
 from exporter.backends.tflite_ends import ends
 from exporter.calibration import Ranges
 from exporter.given import tensorflow
 from exporter.given.tensorflow import SCHEME, is_from_tensorflow
-from exporter.runtimes.base import CalibrationMethod, Work
+from exporter.runtimes.base import CalibrationMethod, Int8End, Work
 from exporter.runtimes.lowering import calibration_examples, converting, fed
 from exporter.runtimes.quiet import quiet
 
@@ -38,11 +38,12 @@ _LEFT_FLOAT = {
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A float model as it was observed. ranks: of every float tensor, by name."""
+    """A float model as it was observed. ranks: of every float tensor, by name. inputs: what its inputs' tensors are called."""
 
     float_model: bytes
     ranges: Ranges
     ranks: dict[str, int]
+    inputs: tuple[str, ...]
 
 
 class TfliteXnnpack:
@@ -89,6 +90,7 @@ class TfliteXnnpack:
             )
             interpreter.allocate_tensors()
             indices = {name: details["index"] for name, details in ends(interpreter)[0].items()}
+            called = tuple(details["name"] for details in ends(interpreter)[0].values())
             tensors = tflite_coverage.float_activations(float_model)
         ranges = Ranges(work.trained)
         for feeds in fed(calibration_examples(work), inputs):
@@ -97,7 +99,7 @@ class TfliteXnnpack:
             interpreter.invoke()
             for name, (index, _) in tensors.items():
                 ranges.observe(name, interpreter.get_tensor(index))
-        return Calibrated(float_model.read_bytes(), ranges, {name: rank for name, (_, rank) in tensors.items()})
+        return Calibrated(float_model.read_bytes(), ranges, {name: rank for name, (_, rank) in tensors.items()}, called)
 
     def quantise(
         self, calibrated: Calibrated | tuple[Port, ...], work: Work, scheme: str, method: CalibrationMethod, destination: Path
@@ -106,7 +108,12 @@ class TfliteXnnpack:
         if isinstance(calibrated, tuple):
             return _by_tensorflow(calibrated, work, method, destination)
         with converting("tflite", "quantise this model"):
-            _quantise(calibrated, scheme, method, destination)
+            arriving = {
+                called: work.arriving[spec.name]
+                for called, spec in zip(calibrated.inputs, work.signature.inputs, strict=True)
+                if spec.name in work.arriving
+            }
+            _quantise(calibrated, scheme, method, arriving, destination)
         return {
             "scheme": scheme,
             "calibration": method,
@@ -117,6 +124,23 @@ class TfliteXnnpack:
             "left_float": _LEFT_FLOAT[scheme],
             **calibrated.ranges.trained_share(tflite_coverage.quantised_activations(destination)),
         }
+
+    def int8_ends(self, model: Path, work: Work) -> Mapping[str, Int8End]:
+        """As `TfliteBackend.int8_ends`."""
+        if not work.leaving and not work.arriving:
+            return {}
+        inputs, outputs = ends(self.interpreter(model, 1))
+        takes, gives = (
+            {details["index"]: spec.name for details, spec in zip(side.values(), specs, strict=True)}
+            for side, specs in ((inputs, work.signature.inputs), (outputs, work.signature.outputs))
+        )
+        with converting("tflite", "take the ends off this model"):
+            taken, given = tflite_int8_ends.strip(
+                model,
+                {index: work.arriving[name] for index, name in takes.items() if name in work.arriving},
+                [index for index, name in gives.items() if name in work.leaving],
+            )
+        return {takes[index]: end for index, end in taken.items()} | {gives[index]: end for index, end in given.items()}
 
     def convert(self, float_model: Path, work: Work, precision: Precision, destination: Path) -> dict[str, Any]:
         """As `TfliteBackend.convert`."""
@@ -137,7 +161,13 @@ def _by_tensorflow(inputs: tuple[Port, ...], work: Work, method: CalibrationMeth
     return {**examples, **tensorflow.DESCRIPTION}
 
 
-def _quantise(calibrated: Calibrated, scheme: str, method: CalibrationMethod, destination: Path) -> None:
+def _quantise(
+    calibrated: Calibrated,
+    scheme: str,
+    method: CalibrationMethod,
+    arriving: Mapping[str, Int8End],
+    destination: Path,
+) -> None:
     from ai_edge_quantizer import qtyping, quantizer, recipe
 
     # the quantiser's statistics of a tensor have as many axes as the tensor
@@ -145,6 +175,10 @@ def _quantise(calibrated: Calibrated, scheme: str, method: CalibrationMethod, de
         name: {"min": np.full([1] * rank, low, np.float32), "max": np.full([1] * rank, high, np.float32)}
         for rank, (name, (low, high)) in zip(calibrated.ranks.values(), calibrated.ranges.by(method).items(), strict=True)
     }
+    for name, end in arriving.items():
+        shape = statistics[name]["min"].shape
+        # not every scale is that of a range in float32
+        statistics[name] = {key: np.full(shape, each, np.float64) for key, each in zip(("min", "max"), end.range, strict=True)}
     operation = qtyping.TFLOperationName
     quantiser = quantizer.Quantizer(calibrated.float_model)
     if scheme == "full":

@@ -56,12 +56,13 @@ class Facts:
 class Stages:
     """The stages of a partitioned artifact. macs: of each, in float. crossing: tensors as they travel.
 
-    gap, bound: the largest difference between the float stages composed and the whole float model, both on this runtime
-    and on the golden inputs, and the one that is allowed.
+    unequal: tensors that their two ends hold in another type or scale. gap, bound: the largest difference between the float
+    stages composed and the whole float model, both on this runtime and on the golden inputs, and the one that is allowed.
     """
 
     macs: tuple[int, ...]
     crossing: tuple[TensorSpec, ...]
+    unequal: tuple[str, ...]
     gap: float
     bound: float
 

@@ -40,6 +40,11 @@ class Partition:
                 detail=f"in float, on this runtime: max |difference| {stages.gap:.2e} (bound {stages.bound:.2e})",
             ),
             Claim(name="what crosses is listed", holds=bool(stages.crossing), detail=f"{nbytes:,} bytes: {listed}"),
+            Claim(
+                name="both ends hold alike what crosses",
+                holds=not stages.unequal,
+                detail=", ".join(stages.unequal) or "of the same type, scale and zero point",
+            ),
         ]
 
 

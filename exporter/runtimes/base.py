@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edgedeploy import adapters
-from edgedeploy.artifact import Coverage, Port, Precision
+from edgedeploy.artifact import Coverage, Dequantize, Port, Precision, Quantisation, Quantize
 from edgedeploy.signature import Signature
 from exporter.given.file import GivenFile
 from exporter.subjects.base import Progress, Split
@@ -27,12 +28,41 @@ CALIBRATION_METHODS: tuple[CalibrationMethod, ...] = ("minmax", "percentile", "e
 
 
 @dataclass(frozen=True)
+class Int8End:
+    """How a tensor at an end of a model is held in 8 bits: real = scale * (stored - zero_point). The scale is a float32's."""
+
+    dtype: Literal["int8", "uint8"]
+    scale: float
+    zero_point: int
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The real values of the lowest and of the highest step."""
+        limits = np.iinfo(self.dtype)
+        return (int(limits.min) - self.zero_point) * self.scale, (int(limits.max) - self.zero_point) * self.scale
+
+    def quantise(self) -> Quantize:
+        """As an adapter from float32."""
+        return Quantize(to=self.dtype, scale=self.scale, zero_point=self.zero_point)
+
+    def dequantise(self) -> Dequantize:
+        """As an adapter to float32."""
+        return Dequantize(scale=self.scale, zero_point=self.zero_point)
+
+
+#: of a model whose ends are all as its signature has them
+NO_OWN: Mapping[str, Int8End] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
 class Work:
     """What is to be lowered: a float model in eval mode with its signature, for a target.
 
     family: which heavy operators the model has; it decides what is quantised.
     calibration: real examples apart from every other set; only looked at for int8.
     trained: ranges of activations that were trained with the model; their marks are of the first calibration example.
+    leaving, arriving: outputs and inputs, by the signature's names, that static int8 gives and takes as its own integers where
+        it has them there: of any scale, and of the one that they arrive in. Its ports say where it does.
     """
 
     model: nn.Module
@@ -42,6 +72,8 @@ class Work:
     calibration: Split | None = None
     progress: Progress | None = None
     trained: tuple[TrainedRange, ...] = ()
+    leaving: frozenset[str] = frozenset()
+    arriving: Mapping[str, Int8End] = field(default_factory=dict)
 
     @property
     def given(self) -> GivenFile | None:
@@ -77,6 +109,16 @@ class Lowered:
     outputs: tuple[Port, ...]
     coverage: Coverage
     scheme: dict[str, Any] = field(default_factory=dict)
+
+
+def own_int8(port: Port, own: Mapping[str, Int8End]) -> Port:
+    """The port, of integers where `own`, by the signature's names, says that the file's end is its own int8."""
+    end = own.get(port.source)
+    if end is None:
+        return port
+    tensor = port.tensor.model_copy(update={"dtype": end.dtype})
+    quantisation = Quantisation(scale=end.scale, zero_point=end.zero_point)
+    return port.model_copy(update={"tensor": tensor, "quantisation": quantisation, "adapters": ()})
 
 
 class HostModel(Protocol):

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from edgedeploy.artifact import Coverage, Port, Precision
 from edgedeploy.errors import UserError
 from edgedeploy.signature import DType, TensorSpec
-from exporter.runtimes.base import CalibrationMethod, HostModel, Lowered, Work
+from exporter.conversions import converted
+from exporter.runtimes.base import CalibrationMethod, HostModel, Int8End, Lowered, Work, own_int8
 from exporter.runtimes.lowering import (
     Kept,
     array_of,
@@ -60,8 +61,9 @@ class ExecutorchBackend(Protocol):
 
     def quantise(
         self, calibrated: Any, work: Work, scheme: str, method: CalibrationMethod
-    ) -> tuple[torch.fx.GraphModule, dict[str, Any]]:
-        """The quantised module, ranges by the method, and what the manifest says of it."""
+    ) -> tuple[torch.fx.GraphModule, dict[str, Any], dict[str, Int8End]]:
+        """The quantised module, ranges by the method, what the manifest says of it, and which of the ends that `work` asks for
+        are its own int8."""
         ...
 
     def convert(
@@ -104,23 +106,27 @@ class ExecutorchRuntime:
         """As `Runtime.lower`."""
         if work.given is not None:
             return self._given(work, destination)
-        with converting(self.name, "express this model"):
-            import torch
-
-            program = torch.export.export(work.model, torch_example(work))
-        return self._lower(work, program, destination, {})
+        with replacing(destination) as partial:
+            told = converted(self, work, partial, lambda: self._convert_anew(work, partial).model_dump(mode="json"))
+            return self._lowered(work, partial, destination, Coverage.model_validate(told), {})
 
     def lower_int8(self, work: Work, scheme: str, method: CalibrationMethod, destination: Path) -> Lowered:
         """As `Runtime.lower_int8`."""
         if scheme not in self.schemes(work):
             raise UserError(f"executorch has no int8 scheme {scheme!r} for this model; it has {', '.join(self.schemes(work))}")
         calibrated = self._calibrated.get(work, scheme, lambda: self._calibrate(work, scheme))
-        quantised, description = self._backend.quantise(calibrated, work, scheme, method)
+        quantised, description, own = self._backend.quantise(calibrated, work, scheme, method)
         with converting(self.name, "express the quantised model"):
             import torch
 
-            program = torch.export.export(quantised, torch_example(work))
-        return self._lower(work, program, destination, description)
+            example = [
+                torch.zeros(tensor.shape, dtype=torch.int8) if spec.name in own else tensor
+                for spec, tensor in zip(work.signature.inputs, torch_example(work), strict=True)
+            ]
+            program = torch.export.export(quantised, tuple(example))
+        lowered = self._lower(work, program, destination, description)
+        inputs, outputs = (tuple(own_int8(port, own) for port in ports) for ports in (lowered.inputs, lowered.outputs))
+        return replace(lowered, inputs=inputs, outputs=outputs)
 
     def lower_to(self, work: Work, precision: Precision, destination: Path) -> Lowered:
         """As `Runtime.lower_to`."""
@@ -160,7 +166,20 @@ class ExecutorchRuntime:
         ports = _ports(model.inputs, work.signature.inputs), _ports(model.outputs, work.signature.outputs)
         return Lowered(destination, *ports, coverage)
 
+    def _convert_anew(self, work: Work, destination: Path) -> Coverage:
+        with converting(self.name, "express this model"):
+            import torch
+
+            program = torch.export.export(work.model, torch_example(work))
+        return self._write(program, destination)
+
     def _lower(self, work: Work, program: Any, destination: Path, scheme: dict[str, Any]) -> Lowered:
+        with replacing(destination) as partial:
+            coverage = self._write(program, partial)
+            return self._lowered(work, partial, destination, coverage, scheme)
+
+    def _write(self, program: Any, destination: Path) -> Coverage:
+        """Lower an exported program to a file; what the delegate took of it."""
         with converting(self.name, "lower this model"):
             from executorch.exir import to_edge_transform_and_lower
 
@@ -169,12 +188,14 @@ class ExecutorchRuntime:
             )
             coverage = self._backend.coverage(edge)
             file = edge.to_executorch().buffer
-        with replacing(destination) as partial:
-            partial.write_bytes(file)
-            model = ExecutorchModel(partial, None)
-            require_outputs(self.name, work, [spec.shape for spec in model.outputs])
-            if [spec.shape for spec in model.inputs] != [spec.shape for spec in work.signature.inputs]:
-                raise UserError(f"executorch: the model does not take the {len(work.signature.inputs)} inputs of its signature")
+        destination.write_bytes(file)
+        return coverage
+
+    def _lowered(self, work: Work, written: Path, destination: Path, coverage: Coverage, scheme: dict[str, Any]) -> Lowered:
+        model = ExecutorchModel(written, None)
+        require_outputs(self.name, work, [spec.shape for spec in model.outputs])
+        if [spec.shape for spec in model.inputs] != [spec.shape for spec in work.signature.inputs]:
+            raise UserError(f"executorch: the model does not take the {len(work.signature.inputs)} inputs of its signature")
         return Lowered(
             file=destination,
             inputs=_ports(model.inputs, work.signature.inputs),

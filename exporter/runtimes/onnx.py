@@ -13,7 +13,8 @@ import numpy.typing as npt
 from edgedeploy.artifact import Coverage, Port, Precision
 from edgedeploy.errors import UserError
 from edgedeploy.signature import TensorSpec
-from exporter.runtimes.base import CalibrationMethod, HostModel, Lowered, Work
+from exporter.conversions import converted
+from exporter.runtimes.base import NO_OWN, CalibrationMethod, HostModel, Int8End, Lowered, Work, own_int8
 from exporter.runtimes.lowering import (
     Kept,
     array_of,
@@ -62,6 +63,10 @@ class OnnxBackend(Protocol):
         """Write the int8 model, ranges by the method; returns what the manifest says of it."""
         ...
 
+    def int8_ends(self, model: Path, work: Work) -> Mapping[str, Int8End]:
+        """Make the ends of an int8 model its own integers where `work` asks for it and it has them; returns those."""
+        ...
+
     def convert(self, float_model: Path, work: Work, precision: Precision, destination: Path) -> dict[str, Any]:
         """Write the model in one of `precisions`; returns what the manifest says of it."""
         ...
@@ -105,7 +110,8 @@ class OnnxRuntime:
         calibrated = self._calibrated.get(work, scheme, lambda: self._calibrate(work, scheme))
         with replacing(destination) as partial:
             description = self._backend.quantise(calibrated, work, scheme, method, partial)
-            return self._lowered(work, partial, destination, description)
+            own = self._backend.int8_ends(partial, work)
+            return self._lowered(work, partial, destination, description, own)
 
     def lower_to(self, work: Work, precision: Precision, destination: Path) -> Lowered:
         """As `Runtime.lower_to`."""
@@ -130,8 +136,10 @@ class OnnxRuntime:
             return self._backend.calibrate(float_model, work, scheme)
 
     def _export(self, work: Work, destination: Path) -> None:
-        if copied(self.name, work, destination):
-            return
+        if not copied(self.name, work, destination):
+            converted(self, work, destination, lambda: self._convert(work, destination))
+
+    def _convert(self, work: Work, destination: Path) -> None:
         with converting(self.name, "express this model"):
             import torch
 
@@ -149,24 +157,26 @@ class OnnxRuntime:
                 raise RuntimeError("torch.onnx.export gave nothing")
             program.save(str(destination), external_data=False)
 
-    def _lowered(self, work: Work, written: Path, destination: Path, scheme: dict[str, Any]) -> Lowered:
+    def _lowered(
+        self, work: Work, written: Path, destination: Path, scheme: dict[str, Any], own: Mapping[str, Int8End] = NO_OWN
+    ) -> Lowered:
         with converting(self.name, "load what was made of this model"):
             session = self._backend.session(written, 1)
         require_outputs(self.name, work, [given.shape for given in session.get_outputs()])
         return Lowered(
             file=destination,
-            inputs=_ports(work.given.own_inputs if work.given else None, work.signature.inputs),
-            outputs=_ports(work.given.own_outputs if work.given else None, work.signature.outputs),
+            inputs=_ports(work.given.own_inputs if work.given else None, work.signature.inputs, own),
+            outputs=_ports(work.given.own_outputs if work.given else None, work.signature.outputs, own),
             coverage=self._backend.coverage(written),
             scheme=scheme,
         )
 
 
-def _ports(own: Sequence[str] | None, specs: Sequence[TensorSpec]) -> tuple[Port, ...]:
-    """own: what the file calls these ends, where not by the signature's names."""
-    names = own or [spec.name for spec in specs]
+def _ports(called: Sequence[str] | None, specs: Sequence[TensorSpec], own: Mapping[str, Int8End]) -> tuple[Port, ...]:
+    """called: what the file calls these ends, where not by the signature's names."""
+    names = called or [spec.name for spec in specs]
     return tuple(
-        Port(name=name, source=spec.name, tensor=spec.model_copy(update={"name": name}))
+        own_int8(Port(name=name, source=spec.name, tensor=spec.model_copy(update={"name": name})), own)
         for name, spec in zip(names, specs, strict=True)
     )
 

@@ -14,7 +14,8 @@ from edgedeploy.artifact import Adapter, Cast, Coverage, Port, Precision
 from edgedeploy.errors import UserError
 from edgedeploy.signature import DType, TensorSpec
 from exporter.backends.tflite_ends import ends
-from exporter.runtimes.base import CalibrationMethod, HostModel, Lowered, Work
+from exporter.conversions import converted
+from exporter.runtimes.base import NO_OWN, CalibrationMethod, HostModel, Int8End, Lowered, Work, own_int8
 from exporter.runtimes.lowering import (
     Kept,
     array_of,
@@ -60,6 +61,10 @@ class TfliteBackend(Protocol):
         """Write the int8 model, ranges by the method; returns what the manifest says of it."""
         ...
 
+    def int8_ends(self, model: Path, work: Work) -> Mapping[str, Int8End]:
+        """Make the ends of an int8 model its own integers where `work` asks for it and it has them; returns those."""
+        ...
+
     def convert(self, float_model: Path, work: Work, precision: Precision, destination: Path) -> dict[str, Any]:
         """Write the model in one of `precisions`; returns what the manifest says of it."""
         ...
@@ -103,7 +108,8 @@ class TfliteRuntime:
         calibrated = self._calibrated.get(work, scheme, lambda: self._calibrate(work, scheme))
         with replacing(destination) as partial:
             description = self._backend.quantise(calibrated, work, scheme, method, partial)
-            return self._lowered(work, partial, destination, description)
+            own = self._backend.int8_ends(partial, work)
+            return self._lowered(work, partial, destination, description, own)
 
     def lower_to(self, work: Work, precision: Precision, destination: Path) -> Lowered:
         """As `Runtime.lower_to`."""
@@ -129,8 +135,10 @@ class TfliteRuntime:
             return self._backend.calibrate(float_model, inputs, work, scheme)
 
     def _convert(self, work: Work, destination: Path) -> None:
-        if copied(self.name, work, destination):
-            return
+        if not copied(self.name, work, destination):
+            converted(self, work, destination, lambda: self._convert_anew(work, destination))
+
+    def _convert_anew(self, work: Work, destination: Path) -> None:
         with converting(self.name, "express this model"):
             import litert_torch
 
@@ -152,8 +160,10 @@ class TfliteRuntime:
             tuple(_output(_spec(*end), spec) for end, spec in zip(outputs.items(), work.signature.outputs, strict=True)),
         )
 
-    def _lowered(self, work: Work, written: Path, destination: Path, scheme: dict[str, Any]) -> Lowered:
-        inputs, outputs = self._ports(work, written)
+    def _lowered(
+        self, work: Work, written: Path, destination: Path, scheme: dict[str, Any], own: Mapping[str, Int8End] = NO_OWN
+    ) -> Lowered:
+        inputs, outputs = (tuple(own_int8(port, own) for port in ports) for ports in self._ports(work, written))
         return Lowered(destination, inputs, outputs, self._backend.coverage(written), scheme)
 
 
