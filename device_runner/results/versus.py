@@ -8,6 +8,7 @@ from typing import Literal
 
 from device_runner.results import contexts
 from device_runner.results.statistics import MIN_LAUNCHES, ratio, unpaired_ratio
+from device_runner.validity import words
 from edgedeploy.errors import UserError
 from edgedeploy.record import Interval, RunRecord
 
@@ -67,7 +68,7 @@ def compare(baseline: RunRecord, candidate: RunRecord, margin: float, allowed: C
     found = ratio_of(candidate, baseline)
     if found is None:
         raise UserError(f"{baseline.id} and {candidate.id} have no launches to compare; measure them again")
-    notes = []
+    notes = [f"{role}: {line}" for role, of in (("baseline", baseline), ("candidate", candidate)) for line in words.said(of)]
     if not paired:
         notes.append(
             "not interleaved: what the device did differently between the two experiments is not in the interval; "

@@ -63,6 +63,7 @@ def command(
     """
     from pathlib import Path
 
+    from device_runner.results import checking
     from device_runner.results.recommend import Constraints
     from device_runner.results.report import gather, page, pull_request
     from device_runner.results.store import Store
@@ -74,6 +75,7 @@ def command(
     store = Store(Path(root))
     records, broken = gather.select(store, runs, last or 1)
     kept = [r for r in records if subject in (None, r.artifact.subject) and device in (None, r.devices[0].name)]
+    kept = checking.looked_at(store, kept)
     report = gather.gather(kept, store.read(baseline) if baseline else None, margin, broken)
     limits = Constraints(max_latency_ms, max_drop, None if max_size_mb is None else int(max_size_mb * 1e6))
     text = page.render(report, store, limits, objective) if kind == "html" else pull_request.render(report, limits, objective)

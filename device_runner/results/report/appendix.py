@@ -87,8 +87,9 @@ def _told(value: object) -> str:
 
 def _launch(launch: Launch) -> str:
     state = "valid" if launch.valid else f"not valid: {'; '.join(launch.invalid_because) or 'no reason given'}"
-    if launch.flags:
-        state += f" (flags: {'; '.join(launch.flags)})"
+    flags = [*launch.flags, *(f"{finding.flag}, {finding.text}" for finding in launch.findings or ())]
+    if flags:
+        state += f" (flags: {'; '.join(flags)})"
     values = [
         str(launch.index), launch.started, state, _ms(launch.steady_median_ns), str(launch.steady_count), _ms(launch.first_ns),
         _ms(launch.load_warm_ns), numbers.NOTHING if launch.peak_rss_kb is None else f"{launch.peak_rss_kb / 1024:.1f}",
