@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from device_runner.conditions import app_heat
 from device_runner.samples import Ns, Samples
 from device_runner.validity import busy, drift, outliers, throttled, two_speeds, warm_up
 from device_runner.validity.stretches import Floats
@@ -41,7 +42,7 @@ def at_launch(launch: Launch, samples: Samples, *, leaves_out: bool) -> Launch:
     unsettled, found = at_samples(samples)
     of_device = (
         busy.found(launch.involuntary_switches, _worked_sec(launch, samples)),
-        throttled.in_launch(launch.before, launch.after, launch.during),
+        throttled.in_launch(launch.before, launch.after, launch.during, app_heat.of_flags(launch.flags)),
     )
     findings = (*found, *(one for one in of_device if one is not None))
     return launch.model_copy(update={"unsettled_count": unsettled if leaves_out else 0, "findings": findings})

@@ -11,9 +11,14 @@ from edgedeploy.record import Context, Finding, Launch
 MAX_DROP = 0.15
 
 
-def in_launch(before: Context | None, after: Context | None, during: Sequence[Context] = ()) -> Finding | None:
-    """The finding for what the device said meanwhile, or for a clock that came down under load and stayed down."""
-    words = throttled_meanwhile(before.throttling if before else None, after.throttling if after else None)
+def in_launch(
+    before: Context | None, after: Context | None, during: Sequence[Context] = (), told: Sequence[str] = ()
+) -> Finding | None:  # fmt: skip
+    """The finding for what the device said meanwhile, or for a clock that came down under load and stayed down.
+
+    told: what it said by other ways, in words.
+    """
+    words = (*throttled_meanwhile(before.throttling if before else None, after.throttling if after else None), *told)
     if words:
         return Finding(flag="throttled", text=f"the device throttled: {', '.join(words)}")
     # while it works alone: between launches a clock rests low

@@ -176,6 +176,11 @@ def test_a_clock_that_comes_down_under_load_and_stays() -> None:
     assert throttled.in_launch(None, None, []) is None
 
 
+def test_what_the_app_was_told_of_the_heat_is_throttling() -> None:
+    looked = look.at_launch(launch(0, flags=("interrupted", "in the app: severe")), Samples.none(), leaves_out=True)
+    assert [finding.text for finding in looked.findings or ()] == ["the device throttled: in the app: severe"]
+
+
 def test_a_launch_that_was_put_aside_often() -> None:
     assert busy.found(20, 0.4) is None
     assert busy.found(None, 1) is None
