@@ -83,8 +83,12 @@ def ratio_of(numerator: RunRecord, denominator: RunRecord) -> Interval | None:
     """The ratio of two runs' times: paired by block where they are of one experiment. None where they share no block."""
     medians = launch_medians(numerator), launch_medians(denominator)
     if _interleaved(numerator, denominator):
-        return ratio(*medians)
-    return unpaired_ratio(list(medians[0].values()), list(medians[1].values()))
+        first, second = ({launch.block: launch.position for launch in record.launches if launch.valid}
+                         for record in (numerator, denominator))  # fmt: skip
+        return ratio(*medians, {block: first[block] - second[block] for block in set(first) & set(second)})
+    # rows that were imported are in nobody's order
+    ordered = "imported" not in (numerator.artifact.kind, denominator.artifact.kind)
+    return unpaired_ratio(list(medians[0].values()), list(medians[1].values()), ordered=ordered)
 
 
 def _interleaved(one: RunRecord, other: RunRecord) -> bool:
