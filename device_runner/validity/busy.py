@@ -19,7 +19,7 @@ def found(switches: int | None, seconds: float) -> Finding | None:
     """The finding of a launch that was put aside `switches` times while it worked for so many seconds."""
     if switches is None or seconds <= 0 or switches <= _ANYWAY + _PER_SECOND * seconds:
         return None
-    text = f"put aside {switches} times in {seconds:.2g} s for something else that ran"
+    text = f"put aside {switches} times in {seconds:.{0 if seconds >= 10 else 2}f} s for something else that ran"
     return Finding(flag="busy", text=text, numbers={"switches": float(switches), "worked_sec": seconds})
 
 
