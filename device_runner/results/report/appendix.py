@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from device_runner.plans import words
 from device_runner.results.report import numbers, series
 from device_runner.results.report.escape import markup
 from device_runner.results.report.gather import Entry
@@ -54,7 +55,8 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
         ("made for", f"{artifact.target_isa}, {artifact.precision}, {artifact.model_bytes} bytes"),
         ("experiment", f"{record.experiment.id}, seed {record.experiment.seed}, of {len(record.experiment.runs)} runs"),
         ("taken", f"{record.created} to {record.finished}"),
-        ("plan", f"{plan.launches} launches, threads: {plan.threads}{pinned}; warm-up of at least {plan.warmup.min_count} "
+        ("plan", f"mode {plan.mode}, {plan.launches} launches, threads: {plan.threads}{pinned}; "
+                 f"warm-up of at least {plan.warmup.min_count} "
                  f"calls and {plan.warmup.min_ms:g} ms, timed for {plan.steady.min_count} and {plan.steady.min_ms:g} ms"),
         ("software", ", ".join(f"{name} {version}" for name, version in record.software.items()) or numbers.NOTHING),
         ("median", f"{numbers.times(record.median_ms, ' ms')}" + (f" ({record.median_ms.method})" if record.median_ms else "")),
@@ -63,6 +65,7 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
         facts.append(
             ("accuracy on the device", f"{numbers.accuracy(record.device_accuracy)} of {record.device_accuracy.n} samples")
         )
+    facts += [("what its mode is for", line) for line in words.said(record)]
     facts += [("device", _device(device)) for device in record.devices]
     facts += [("not valid because", reason) for reason in record.invalid_because]
     facts += [("warning", warning) for warning in entry.row.warnings]

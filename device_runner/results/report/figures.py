@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from device_runner.plans import words as mode_words
 from device_runner.results.recommend import Constraints, recommend
 from device_runner.results.report import axes, distributions, forest, scatter, series
 from device_runner.results.report.answers import Answer
@@ -184,6 +185,7 @@ def courses(section: Section, found: Sequence[Answer], samples: Mapping[str, Seq
                 "in the store." if thinned > 1 else "Every sample is drawn.",
                 f"The device, {entry.device.name}, did not say: {', '.join(silent)}." if silent else "",
                 "".join(f"Launch {launch.index} is not valid: {'; '.join(launch.invalid_because)}. " for launch in bad[:6]),
+                "".join(f"{line[:1].upper()}{line[1:]}. " for line in mode_words.said(entry.record)),
                 "".join(f"Flag {line}. " for line in words.said(entry.record)),
                 f"Run (artifact digest): {traced(entry.record)}.",
             )
