@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from device_runner import accuracy, device_isa, launches, plans
-from device_runner.conditions.heat import throttled_meanwhile
 from device_runner.deadline import Deadline
 from device_runner.instant import now
 from device_runner.passes import memory, profile
@@ -213,9 +212,9 @@ class Campaign:
             return
         launch = launches.entry(
             recording.workload, measured, index=index, position=position, block=block, started=started,
-            before=before, after=after, flags=(*flags, *_throttled(before, after)), plan=self._plan,
+            before=before, after=after, flags=flags, during=tuple(during), plan=self._plan,
         )  # fmt: skip
-        launch = launch.model_copy(update={"took_sec": time.monotonic() - began, "during": tuple(during)})
+        launch = launch.model_copy(update={"took_sec": time.monotonic() - began})
         with held():
             recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured))
             self._commit(recording)
@@ -323,11 +322,6 @@ class Campaign:
         except (TransientError, UserError):
             return
         self._commit(recording)
-
-
-def _throttled(before: Context | None, after: Context) -> tuple[str, ...]:
-    words = throttled_meanwhile(before.throttling if before else None, after.throttling)
-    return (f"the device throttled: {', '.join(words)}",) if words else ()
 
 
 def _logs(measured: Measured) -> dict[str, str]:

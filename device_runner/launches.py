@@ -9,6 +9,7 @@ from device_runner.conditions import app_heat
 from device_runner.plans import MODES, throughput
 from device_runner.plans.mode import broken_rules
 from device_runner.results.statistics import quantile
+from device_runner.validity import look
 from edgedeploy.record import Context, Launch, Plan
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def lasting(launch: Launch, worked_before: bool = False) -> bool:
 def entry(
     workload: Workload, measured: Measured, *, index: int, position: int, block: int, started: str,
     before: Context | None, after: Context | None, plan: Plan, flags: tuple[str, ...] = (), stopped: str = "",
+    during: tuple[Context, ...] = (),
 ) -> Launch:  # fmt: skip
     """The record's entry. `stopped`: why the host ended the launch, if it did; then nothing of it counts."""
     error = _error(measured.event("error"))
@@ -58,7 +60,7 @@ def entry(
         reasons.append("there is no steady sample")
     elif not reasons and plan.mode in MODES and MODES[plan.mode].lasts:
         reasons += broken_rules(plan, measured.samples)
-    return Launch(
+    launch = Launch(
         index=index, position=position, block=block, started=started,
         valid=not reasons, invalid_because=tuple(text[:4000] for text in reasons),
         flags=(*flags, *app_heat.flags(measured.events)),
@@ -66,11 +68,15 @@ def entry(
         first_ns=_whole(measured.event("first"), "elapsed_ns"),
         input_adapters_ns=_whole(adapters, "input_ns"), output_adapters_ns=_whole(adapters, "output_ns"),
         warmup_count=len(measured.samples.warmup), steady_count=len(steady),
-        steady_median_ns=quantile(steady[:, 1], 0.5), steady_p90_ns=quantile(steady[:, 1], 0.9),
         peak_rss_kb=_whole(usage, "peak_rss_kb"), involuntary_switches=_whole(usage, "involuntary_switches"),
         conforms=conforming, conformance_detail=detail[:4000],
         runtime_version=str(measured.event("hello").get("runtime_version") or "")[:500],
-        before=before, after=after, error=error, inferences_per_sec=throughput.per_second(measured.samples),
+        before=before, after=after, during=during, error=error, inferences_per_sec=throughput.per_second(measured.samples),
+    )  # fmt: skip
+    looked = look.at_launch(launch, measured.samples, leaves_out=plan.mode not in MODES or MODES[plan.mode].leaves_out)
+    settled = steady[looked.unsettled_count :, 1]
+    return looked.model_copy(
+        update={"steady_median_ns": quantile(settled, 0.5), "steady_p90_ns": quantile(settled, 0.9)}
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from device_runner.results.statistics import estimate, scaled
 from device_runner.results.store import RUN, Store
 from device_runner.results.writer import RunWriter, next_index
 from device_runner.samples import Samples
+from device_runner.validity import look
 from device_runner.workload import Workload
 from edgedeploy.artifact import Accuracy
 from edgedeploy.errors import UserError
@@ -75,7 +76,7 @@ class Recording:
         """Enter a launch: its samples first, then that it is there."""
         for name, text in logs.items():
             self.writer.keep_log(launch.index, name, text)
-        self.writer.append(launch.index, first, samples)
+        self.writer.append(launch.index, first, look.marked(samples, launch.unsettled_count))
         self.launches.append(launch)
         if self._plan.mode == sustained.MODE.name and launch.valid:
             found = sustained.curve(launch.index, samples.steady)
@@ -108,7 +109,7 @@ class Recording:
             first_ms=_ms((launch.first_ns for launch in valid), "first inference of each launch"),
             inferences_per_sec=estimate([launch.inferences_per_sec for launch in valid], "throughput of each launch"),
             cold_start_ms=_ms(map(_cold_start_ns, valid), "cold load and first inference of each launch"),
-            sustained=tuple(self.sustained), profile=self.profile, memory=self.memory,
+            findings=look.at_run(self.launches), sustained=tuple(self.sustained), profile=self.profile, memory=self.memory,
         )  # fmt: skip
 
     def _positions(self) -> int:

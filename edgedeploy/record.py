@@ -17,7 +17,7 @@ from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS, MAX_STRE
 from edgedeploy.preparation import Preparation
 from edgedeploy.signature import SafeName, Strict
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Phase = Literal["first", "warmup", "steady"]
 Name = Annotated[str, StringConstraints(max_length=500)]
@@ -114,6 +114,17 @@ class Context(Strict):
     screen_on: bool | None = None
 
 
+class Finding(Strict):
+    """Something about the samples that bears on what they mean. Nothing is thrown away for it.
+
+    `flag` has a page in docs/flags; `numbers` are those it was raised for, each with its unit in its name.
+    """
+
+    flag: Name
+    text: Text
+    numbers: dict[str, float] = {}
+
+
 class Launch(Strict):
     """One process of the runner. Times are None where the launch did not get that far.
 
@@ -151,6 +162,10 @@ class Launch(Strict):
     took_sec: Annotated[float, Field(ge=0)] | None = None
     #: of all streams together, where all of them were at work
     inferences_per_sec: Annotated[float, Field(ge=0)] | None = None
+    #: timed samples that were warm-up still and are not in the medians; they stay in the samples, marked
+    unsettled_count: Count = 0
+    #: None: nobody looked
+    findings: tuple[Finding, ...] | None = None
     #: the runner's error line, where there was one
     error: dict[str, Any] | None = None
 
@@ -286,6 +301,8 @@ class RunRecord(Strict):
     inferences_per_sec: Interval | None = None
     #: from the load, its file not in the page cache, to the end of the first inference
     cold_start_ms: Interval | None = None
+    #: of the run as a whole; None: nobody looked
+    findings: tuple[Finding, ...] | None = None
     sustained: tuple[Sustained, ...] = ()
     #: passes of their own, where they were asked for
     profile: Profile | None = None

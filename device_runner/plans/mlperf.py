@@ -14,5 +14,6 @@ MODE = Mode(
     least={"min_count": 1024, "min_ms": 60_000.0},
     metric="p90_ms",
     lasts=True,
+    leaves_out=False,
     most_samples=2**22,
 )  # fmt: skip

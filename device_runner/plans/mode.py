@@ -30,6 +30,8 @@ class Mode:
     least: Mapping[str, float] = field(default_factory=dict)
     metric: str = "median_ms"
     lasts: bool = False
+    #: whether timed samples that were warm-up still are left out of the medians; not where every sample is to count
+    leaves_out: bool = True
     #: samples of the timed phase that there is room for
     most_samples: int = 1_000_000
     #: about how often the device is looked at while a launch runs; None: not

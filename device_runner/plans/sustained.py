@@ -17,6 +17,7 @@ MODE = Mode(
     {"launches": 1, "warmup_count": 0, "warmup_ms": 0.0, "min_count": 100, "min_ms": 600_000.0},
     most_samples=2**23,
     lasts=True,
+    leaves_out=False,
     look_sec=30.0,
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from device_runner.validity import words
 from edgedeploy.record import RunRecord
 from edgedeploy.terminal import table
 
@@ -19,7 +20,9 @@ def show(record: RunRecord) -> None:
         cells += ["–" if value is None else f"{value / 1e6:.3f}" for value in times]
         cells.append(str(launch.steady_count))
         cells.append("–" if launch.peak_rss_kb is None else f"{launch.peak_rss_kb / 1024:.1f}")
-        cells.append("valid" if launch.valid else "; ".join(launch.invalid_because))
+        flags = words.named(launch)
+        state = "valid" if launch.valid else "; ".join(launch.invalid_because)
+        cells.append(f"{state} ({flags})" if flags else state)
         lines.append(cells)
     click.echo()
     table(_HEADINGS, lines, right=range(len(_HEADINGS) - 1))

@@ -12,6 +12,8 @@ from edgedeploy.record import SCHEMA_VERSION
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     # 2 has modes, streams and `until`; a record of 1 says nothing of them, as the defaults do
     1: dict,
+    # 3 has findings, which are None where nobody looked
+    2: dict,
 }
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from device_runner.results.versus import ratio_of
-from edgedeploy.record import Interval, RunRecord
+from device_runner.validity import page, words
+from edgedeploy.record import Finding, Interval, RunRecord
 
 IDENTITY = "identity"
 
@@ -54,7 +55,7 @@ def _float_twin(record: RunRecord, records: Sequence[RunRecord]) -> RunRecord | 
 
 
 def _warnings(record: RunRecord, records: Sequence[RunRecord]) -> tuple[str, ...]:
-    found = [*record.warnings, *record.artifact.warnings]
+    found = [*words.said(record), *record.warnings, *record.artifact.warnings]
     slower = _slower_than_float(record, records)
     return tuple(dict.fromkeys([slower, *found] if slower else found))
 
@@ -112,8 +113,18 @@ def as_json(row: Row, directory: Path) -> dict[str, Any]:
         "accuracy": artifact.accuracy.model_dump(mode="json") if artifact.accuracy else None,
         "device_accuracy": record.device_accuracy.model_dump(mode="json") if record.device_accuracy else None,
         "speedup_over_identity": interval(row.speedup),
+        "flags": flags(record),
         "warnings": list(row.warnings),
     }
+
+
+def flags(record: RunRecord) -> list[dict[str, Any]]:
+    """Each with its numbers and its page; `launch` is None for one of the run as a whole."""
+    of: list[tuple[int | None, Finding]] = [(None, finding) for finding in record.findings or ()]
+    of += [(launch.index, finding) for launch in record.launches for finding in launch.findings or ()]
+    return [
+        {"launch": launch, **finding.model_dump(mode="json"), "page": page(finding.flag)} for launch, finding in of
+    ]  # fmt: skip
 
 
 def _conforms(record: RunRecord) -> bool | None:

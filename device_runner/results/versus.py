@@ -8,6 +8,7 @@ from typing import Literal
 
 from device_runner.results import contexts
 from device_runner.results.statistics import MIN_LAUNCHES, ratio, unpaired_ratio
+from device_runner.validity import words
 from edgedeploy.errors import UserError
 from edgedeploy.record import Interval, RunRecord
 
@@ -67,7 +68,7 @@ def compare(baseline: RunRecord, candidate: RunRecord, margin: float, allowed: C
     found = ratio_of(candidate, baseline)
     if found is None:
         raise UserError(f"{baseline.id} and {candidate.id} have no launches to compare; measure them again")
-    notes = []
+    notes = [f"{role}: {line}" for role, of in (("baseline", baseline), ("candidate", candidate)) for line in words.said(of)]
     if not paired:
         notes.append(
             "not interleaved: what the device did differently between the two experiments is not in the interval; "
@@ -82,8 +83,12 @@ def ratio_of(numerator: RunRecord, denominator: RunRecord) -> Interval | None:
     """The ratio of two runs' times: paired by block where they are of one experiment. None where they share no block."""
     medians = launch_medians(numerator), launch_medians(denominator)
     if _interleaved(numerator, denominator):
-        return ratio(*medians)
-    return unpaired_ratio(list(medians[0].values()), list(medians[1].values()))
+        first, second = ({launch.block: launch.position for launch in record.launches if launch.valid}
+                         for record in (numerator, denominator))  # fmt: skip
+        return ratio(*medians, {block: first[block] - second[block] for block in set(first) & set(second)})
+    # rows that were imported are in nobody's order
+    ordered = "imported" not in (numerator.artifact.kind, denominator.artifact.kind)
+    return unpaired_ratio(list(medians[0].values()), list(medians[1].values()), ordered=ordered)
 
 
 def _interleaved(one: RunRecord, other: RunRecord) -> bool:

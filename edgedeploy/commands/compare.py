@@ -92,6 +92,7 @@ def _aspects(given: str) -> Sequence[str]:
 
 
 def _records(store: Store, runs: tuple[str, ...]) -> list[RunRecord]:
+    from device_runner.results import checking
     from edgedeploy.errors import UserError
 
     if len(runs) == 1 and store.experiment_file(runs[0]).is_file():
@@ -101,7 +102,7 @@ def _records(store: Store, runs: tuple[str, ...]) -> list[RunRecord]:
         runs = tuple(of_experiment)
     if len(runs) < 2:
         raise click.UsageError("name a baseline and a candidate, or one experiment that has two runs or more")
-    return [store.read(run) for run in runs]
+    return checking.looked_at(store, [store.read(run) for run in runs])
 
 
 def _print(found: Comparison) -> None:

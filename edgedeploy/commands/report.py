@@ -62,6 +62,7 @@ def command(
     """
     from pathlib import Path
 
+    from device_runner.results import checking
     from device_runner.results.report import gather, page, pull_request
     from device_runner.results.store import Store
 
@@ -72,6 +73,7 @@ def command(
     store = Store(Path(root))
     records, broken = gather.select(store, runs, last or 1)
     kept = [r for r in records if subject in (None, r.artifact.subject) and device in (None, r.devices[0].name)]
+    kept = checking.looked_at(store, kept)
     report = gather.gather(kept, store.read(baseline) if baseline else None, margin, broken)
     text = page.render(report, store, limits, objective) if kind == "html" else pull_request.render(report, limits, objective)
     if target is not None:

@@ -38,18 +38,32 @@ def _store(out: str) -> Store:
 
 def _rows(store: Store, identifier: str) -> list[Row]:
     """Rows of an experiment, or the one row of a run, compared within its experiment."""
-    from device_runner.results import summary
+    from device_runner.results import checking, summary
     from edgedeploy.errors import UserError
 
     if store.experiment_file(identifier).is_file():
         records = [store.read(run) for run in store.runs_of(identifier)]
         if not records:
             raise UserError(f"{identifier} is not finished; go on with: edgedeploy bench --resume {identifier}")
-        return summary.rows(records)
+        return summary.rows(checking.looked_at(store, records))
     record = store.read(identifier)
     beside = store.root / "experiments" / f"{record.experiment.id}.json"
     together = [store.read(run) for run in store.runs_of(record.experiment.id)] if beside.is_file() else [record]
+    together = [checking.looked_at(store, [each])[0] if each.id == identifier else each for each in together]
     return [row for row in summary.rows(together) if row.record.id == identifier]
+
+
+def _ids(store: Store, named: tuple[str, ...]) -> list[str]:
+    """The runs that are named, or that are of an experiment that is, each once."""
+    from edgedeploy.errors import UserError
+
+    ids: list[str] = []
+    for identifier in named:
+        found = store.runs_of(identifier) if store.experiment_file(identifier).is_file() else [identifier]
+        if not found:
+            raise UserError(f"{identifier} has no finished run; go on with: edgedeploy bench --resume {identifier}")
+        ids += found
+    return list(dict.fromkeys(ids))
 
 
 @click.group()
@@ -122,6 +136,37 @@ def show(identifier: str, out: str, as_json: bool) -> int:
             launch_table.show(rows[0].record)
             profile_table.show(rows[0].record)
     return 0
+
+
+@command.command("check")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_EXPERIMENT...")
+@_runs
+@_json
+def check(runs: tuple[str, ...], out: str, as_json: bool) -> int:
+    """Look through the samples of runs again: warm-up, drift, outliers, two speeds, throttling, a busy device.
+
+    Runs are flagged when they are measured; this says what today's edgedeploy finds, also of runs from before there were
+    flags. No run is changed. Each flag has a page in docs/flags. The exit code is 1 when there are any.
+
+    \b
+    Example:
+      edgedeploy results check 20260131-120000-abc123
+    """
+    from device_runner.results import checking, summary
+    from device_runner.validity import words
+    from edgedeploy.terminal import clean
+
+    store = _store(out)
+    records = [checking.look_again(store, store.read(run)) for run in _ids(store, runs)]
+    lines = {record.id: words.said(record) for record in records}
+    if as_json:
+        click.echo(json.dumps({"runs": [{"run": record.id, "flags": summary.flags(record)} for record in records]}, indent=1))
+    else:
+        for record in records:
+            click.echo(clean(f"{record.id}  {record.artifact.label}: {len(lines[record.id]) or 'no'} flags"))
+            for line in lines[record.id]:
+                click.echo(clean(f"  {line}"))
+    return 1 if any(lines.values()) else 0
 
 
 @command.command("samples")
@@ -215,17 +260,10 @@ def export(runs: tuple[str, ...], form: Any, target: str, out: str, as_json: boo
     from pathlib import Path
 
     from device_runner.results.outside import exporting
-    from edgedeploy.errors import UserError
     from edgedeploy.terminal import clean
 
     store = _store(out)
-    ids: list[str] = []
-    for identifier in runs:
-        named = store.runs_of(identifier) if store.experiment_file(identifier).is_file() else [identifier]
-        if not named:
-            raise UserError(f"{identifier} has no finished run; go on with: edgedeploy bench --resume {identifier}")
-        ids += named
-    records = [store.read(run) for run in dict.fromkeys(ids)]
+    records = [store.read(run) for run in _ids(store, runs)]
     exporting.export(store, records, Path(target), form)
     if as_json:
         click.echo(json.dumps({"path": target, "format": form, "runs": [record.id for record in records]}))

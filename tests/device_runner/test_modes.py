@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +107,18 @@ def test_what_does_not_go_together_is_a_sentence(arguments: list[str], says: str
         main(["bench", "nothing", *arguments])
     assert ended.value.code == 2
     assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_report_says_what_a_mode_is_for(
+    run_bench: Bench, store: Store, fast: Path, tmp_path: Path
+) -> None:  # fmt: skip
+    (record,) = run_bench(fast, how=MODES["sustained"].plan({"min_ms": 300.0})).records
+    page = tmp_path / "page.html"
+    with pytest.raises(SystemExit) as ended:
+        main(["report", record.id, "--runs", str(store.root), "--out", str(page)])
+    assert ended.value.code == 0
+    text = page.read_text("utf-8")
+    assert "1 run of 1 launch, 1 experiment" in text
+    # under the course, and among the facts of the run
+    assert len(re.findall(r"nder load: the first [0-9.]+ s took", text)) == 2
+    assert "mode sustained, 1 launches" in text

@@ -139,7 +139,7 @@ def _record(
         path=source["imported_from"], subject=subject, operator=operator, runtime=runtime or "unknown", backend="unknown",
         precision="unknown", target_isa="unknown", model_bytes=0, accuracy=accuracy,
     )  # fmt: skip
-    medians = estimate([launch.steady_median_ns for launch in launches], "median of each launch")
+    medians = estimate([launch.steady_median_ns for launch in launches], "median of each launch", ordered=False)
     return RunRecord(
         id=run, created=now(), finished=now(), artifact=artifact, experiment=experiment, launches=launches, valid=True,
         devices=(Device(name=device or "unknown", transport="imported", tier=tier),), plan=Plan(launches=len(launches)),

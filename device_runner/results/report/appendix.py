@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from device_runner.plans import words
 from device_runner.results import profile_table
 from device_runner.results.report import numbers, series
 from device_runner.results.report.escape import markup
@@ -71,7 +72,8 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
         ("made for", f"{artifact.target_isa}, {artifact.precision}, {artifact.model_bytes} bytes"),
         ("experiment", f"{record.experiment.id}, seed {record.experiment.seed}, of {len(record.experiment.runs)} runs"),
         ("taken", f"{record.created} to {record.finished}"),
-        ("plan", f"{plan.launches} launches, threads: {plan.threads}{pinned}; warm-up of at least {plan.warmup.min_count} "
+        ("plan", f"mode {plan.mode}, {plan.launches} launches, threads: {plan.threads}{pinned}; "
+                 f"warm-up of at least {plan.warmup.min_count} "
                  f"calls and {plan.warmup.min_ms:g} ms, timed for {plan.steady.min_count} and {plan.steady.min_ms:g} ms"),
         ("software", ", ".join(f"{name} {version}" for name, version in record.software.items()) or numbers.NOTHING),
         ("median", f"{numbers.times(record.median_ms, ' ms')}" + (f" ({record.median_ms.method})" if record.median_ms else "")),
@@ -81,6 +83,7 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
             ("accuracy on the device", f"{numbers.accuracy(record.device_accuracy)} of {record.device_accuracy.n} samples")
         )
     facts += [("passes of their own", line) for line in profile_table.sentences(record)]
+    facts += [("what its mode is for", line) for line in words.said(record)]
     facts += [("device", _device(device)) for device in record.devices]
     facts += [("not valid because", reason) for reason in record.invalid_because]
     facts += [("warning", warning) for warning in entry.row.warnings]
@@ -105,8 +108,9 @@ def _told(value: object) -> str:
 
 def _launch(launch: Launch) -> str:
     state = "valid" if launch.valid else f"not valid: {'; '.join(launch.invalid_because) or 'no reason given'}"
-    if launch.flags:
-        state += f" (flags: {'; '.join(launch.flags)})"
+    flags = [*launch.flags, *(f"{finding.flag}, {finding.text}" for finding in launch.findings or ())]
+    if flags:
+        state += f" (flags: {'; '.join(flags)})"
     values = [
         str(launch.index), launch.started, state, _ms(launch.steady_median_ns), str(launch.steady_count), _ms(launch.first_ns),
         _ms(launch.load_warm_ns), numbers.NOTHING if launch.peak_rss_kb is None else f"{launch.peak_rss_kb / 1024:.1f}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from device_runner.plans import words as mode_words
 from device_runner.results.recommend import Constraints, recommend
 from device_runner.results.report import axes, distributions, forest, scatter, series
 from device_runner.results.report.answers import Answer
@@ -14,6 +15,8 @@ from device_runner.results.report.gather import Entry, Section
 from device_runner.results.report.limits import MAX_DRAWN, MAX_LAUNCHES, MAX_POINTS, MAX_SERIES
 from device_runner.results.report.samples import LaunchSamples, steady
 from device_runner.results.store import Store
+from device_runner.validity import words
+from edgedeploy.record import Launch
 
 #: run ids that a caption names before it counts the rest
 _NAMED = 3
@@ -161,7 +164,7 @@ def courses(section: Section, found: Sequence[Answer], samples: Mapping[str, Seq
     """The answers over time, then runs with something to look at in them."""
     by_id = {entry.record.id: entry for entry in section.entries if entry.record.id in samples}
     answered = [answer.entry.record.id for answer in found if answer.entry is not None]
-    odd = [run for run, entry in by_id.items() if any(launch.flags or not launch.valid for launch in entry.record.launches)]
+    odd = [run for run, entry in by_id.items() if any(map(_odd, entry.record.launches))]
     wanted = [run for run in dict.fromkeys([*answered, *odd, *by_id]) if run in by_id][:MAX_SERIES]
     parts = ["<h3>Over time</h3>"]
     if not wanted:
@@ -182,7 +185,13 @@ def courses(section: Section, found: Sequence[Answer], samples: Mapping[str, Seq
                 "in the store." if thinned > 1 else "Every sample is drawn.",
                 f"The device, {entry.device.name}, did not say: {', '.join(silent)}." if silent else "",
                 "".join(f"Launch {launch.index} is not valid: {'; '.join(launch.invalid_because)}. " for launch in bad[:6]),
+                "".join(f"{line[:1].upper()}{line[1:]}. " for line in mode_words.said(entry.record)),
+                "".join(f"Flag {line}. " for line in words.said(entry.record)),
                 f"Run (artifact digest): {traced(entry.record)}.",
             )
         )  # fmt: skip
     return "".join(parts)
+
+
+def _odd(launch: Launch) -> bool:
+    return bool(launch.flags or launch.findings or not launch.valid)

@@ -100,7 +100,7 @@ def _top(report: Report, first: Sequence[Answer]) -> str:
     bad = sum(not entry.record.valid for entry in entries)
     launches = sum(len(entry.record.launches) for entry in entries)
     words = [
-        f"{len(entries)} runs of {launches} launches, {len(experiments)} experiment{'s' if len(experiments) != 1 else ''}",
+        f"{_count(len(entries), 'run')} of {_count(launches, 'launch', 'launches')}, {_count(len(experiments), 'experiment')}",
         f"{bad} of the runs not valid" if bad else "every run valid",
         f"taken {min(e.record.created for e in entries)[:10]} to {max(e.record.finished for e in entries)[:10]}",
     ]
@@ -123,6 +123,10 @@ def _top(report: Report, first: Sequence[Answer]) -> str:
         f'{question}<nav aria-label="sections"><ul>{links}<li><a href="#appendix">every run</a></li></ul></nav></header>'
         '<main id="main">'
     )
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _headline(answer: Answer) -> str:

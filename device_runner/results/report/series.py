@@ -83,7 +83,7 @@ def draw(entry: Entry, launches: Sequence[LaunchSamples], width: int) -> str:
         )
         y0 += _UNDER + 22
     total = sum(float(launch.start_sec[-1]) for launch in launches)
-    axis = f"{len(launches)} launches, {total:.3g} s of timed inferences in all"
+    axis = f"{len(launches)} launch{'es' if len(launches) != 1 else ''}, {total:.3g} s of timed inferences in all"
     parts.append(svg.label((left + width - right) / 2, height - 12, axis, "title", "middle"))
     said = f"{entry.name} over time, {len(launches)} launches"
     return svg.drawing(width, height, said, svg.element("g", None, *parts, class_=f"s{entry.series}"), class_="series")

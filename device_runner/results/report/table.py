@@ -64,7 +64,7 @@ def state(entry: Entry) -> Cell:
     if not record.valid:
         return Cell(f"not valid: {'; '.join(record.invalid_because) or 'no reason given'}", "1", "bad why")
     bad = sum(not launch.valid for launch in record.launches)
-    flagged = sum(bool(launch.flags) for launch in record.launches)
+    flagged = sum(bool(launch.flags or launch.findings) for launch in record.launches)
     said = [f"{bad} of {len(record.launches)} launches left out"] if bad else []
     said += [f"{flagged} launches flagged"] if flagged else []
     said += [f"{len(entry.row.warnings)} warnings"] if entry.row.warnings else []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from device_runner.results.statistics import estimate, quantile, ratio, scaled
+from device_runner.results.statistics import estimate, quantile, ratio, scaled, unpaired_ratio
 from edgedeploy.record import Interval
 
 
@@ -77,6 +77,57 @@ def test_coverage_of_a_ratio_on_a_device_that_drifts() -> None:
     assert held / trials >= 0.93
     # and pairing pays: the ratio is surer than one artifact's own time
     assert unpaired / trials > 0.5
+
+
+def test_a_drift_is_taken_out_as_a_regression_does_it() -> None:
+    rng = np.random.default_rng(3)
+    logs = 0.01 * rng.standard_normal(12) + 0.03 * np.arange(12)
+    found = known(estimate(np.exp(logs).tolist(), "median"))
+    fitted = stats.linregress(np.arange(12) - 5.5, logs)
+    half = stats.t.ppf(0.975, 10) * fitted.intercept_stderr
+    assert found.estimate == pytest.approx(math.exp(fitted.intercept))
+    assert (found.low, found.high) == pytest.approx((math.exp(fitted.intercept - half), math.exp(fitted.intercept + half)))
+    assert "a drift taken out" in found.method
+    # of launches in nobody's order, and of so few that it would cost more than it gains, the drift is scatter
+    for other in (estimate(np.exp(logs).tolist(), "median", ordered=False), estimate(np.exp(logs[:7]).tolist(), "median")):
+        assert "drift" not in known(other).method
+
+
+def test_what_a_drift_adds_to_a_ratio_goes_by_how_far_apart_the_two_launches_were() -> None:
+    apart = {block: (-3.0, 1.0, 3.0, -1.0)[block % 4] for block in range(8)}
+    a, b = {block: 2 * math.exp(0.01 * apart[block]) for block in range(8)}, dict.fromkeys(range(8), 1.0)
+    found, plain = known(ratio(a, b, apart)), known(ratio(a, b))
+    assert found.estimate == pytest.approx(2)
+    assert (found.low, found.high) == pytest.approx((2, 2))
+    assert plain.low is not None
+    assert plain.low < 1.99
+    # one was always the later one: what is drift and what is the artifact cannot be told apart
+    assert "drift" not in known(ratio(a, b, dict.fromkeys(range(8), 1.0))).method
+    assert "drift" not in known(ratio(a, b, {block: 5.0 + block % 2 for block in range(8)})).method
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.3])
+def test_coverage_of_ten_launches_whether_or_not_the_device_drifts(drift: float) -> None:
+    rng = np.random.default_rng(5)
+    trials, held = 2000, 0
+    course = drift * (np.arange(10) - 4.5) / 9
+    for _ in range(trials):
+        found = known(estimate(np.exp(course + 0.02 * rng.standard_normal(10)).tolist(), "median"))
+        assert found.low is not None
+        assert found.high is not None
+        assert found.high / found.low < 1.1
+        held += found.low <= 1 <= found.high
+    assert 0.93 <= held / trials <= 0.97
+
+
+def test_runs_that_drift_each_on_their_own_are_compared_without_it() -> None:
+    values = [math.exp(0.01 * at) * (1 + 0.0001 * (at % 3)) for at in range(10)]
+    found = known(unpaired_ratio([2 * value for value in values], values))
+    assert found.high is not None
+    assert found.high < 2.001
+    apart = known(unpaired_ratio([2 * value for value in values], values, ordered=False))
+    assert apart.high is not None
+    assert apart.high > 2.03
 
 
 def test_a_ratio_is_paired_by_block() -> None:
