@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from edgedeploy.commands.arguments import conditions, device_names, devices_option
+from edgedeploy.commands.arguments import cache_limit, conditions, device_names, devices_option
 from edgedeploy.commands.measuring import Measuring, measuring
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
 
@@ -52,6 +52,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option(
     "--in-app", is_flag=True, help="Inside an Android app that is installed for it and removed (docs/android-app.md)."
 )
+@cache_limit
 @click.option("--wait", is_flag=True, help="Wait for a device that another process uses.")
 @measuring
 @conditions
@@ -64,7 +65,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.pass_context
 def command(
     context: click.Context, what: tuple[str, ...], device: str, file: Path | None,
-    bundle: Literal["portable"] | None, in_app: bool, wait: bool, measuring: Measuring,
+    bundle: Literal["portable"] | None, in_app: bool, cache_limit_mb: int | None, wait: bool, measuring: Measuring,
     gates: dict[str, Any], preparation: dict[str, Any], shapes: dict[str, tuple[int, ...]], accuracy: bool, seed: int, out: str,
     experiment: str | None, as_json: bool,
 ) -> int:  # fmt: skip
@@ -125,6 +126,8 @@ def command(
                 raise click.UsageError("--in-app brings its own runner; leave out --bundle")
             if in_app:
                 target = replace(target, bundle="app")
+            if cache_limit_mb is not None:
+                target = replace(target, cache_limit_mb=cache_limit_mb)
             plan = for_device(
                 measuring.plan(), target,
                 threads=measuring.threads, affinity=measuring.affinity,
