@@ -56,7 +56,7 @@ def workload(path: Path, session: Session, shapes: Mapping[str, tuple[int, ...]]
     directory = f"checks/{new_id()}"
     try:
         session.runner.require(runtime)
-        session.lay_out(directory, {each.name: session.put(each) for each in companions} | {name: session.put(path)})
+        session.lay_out(directory, session.put({each.name: each for each in companions} | {name: path}))
         description = session.runner.describe(f"{directory}/{name}", runtime, Deadline.after(_DESCRIBE_SEC))
     except RunnerRefused as error:
         raise UserError(f"{path}: the {runtime} runtime does not take this file ({error})") from None

@@ -16,6 +16,7 @@ from device_runner.plans import until
 from device_runner.recording import INTERRUPTED, Recording
 from device_runner.runner import CALL_SEC, RunnerRefused, Status
 from device_runner.samples import Samples
+from device_runner.session import Evicted
 from edgedeploy import __version__
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
 from edgedeploy.interrupt import held
@@ -227,7 +228,12 @@ class Campaign:
         if recording.run not in self._staged:
             self._staged[recording.run] = self._session.stage(recording.workload)
         plan = document(recording.workload, self._plan, outputs=recording.workload.checked)
-        self._session.start(directory, self._staged[recording.run], plan)
+        try:
+            self._session.start(directory, self._staged[recording.run], plan)
+        except Evicted:
+            self._session.renew()
+            self._staged[recording.run] = self._session.stage(recording.workload)
+            self._session.start(directory, self._staged[recording.run], plan)
 
     def _label(self, recording: Recording, position: int) -> str:
         name = recording.workload.artifact.label

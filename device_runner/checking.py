@@ -10,6 +10,7 @@ from device_runner.conditions import cores, cpu_features, cpus, journal, space, 
 from device_runner.conditions.heat import hottest
 from device_runner.conditions.system import detect
 from device_runner.deadline import Deadline
+from device_runner.device_cache import cache_of
 from device_runner.runner import CALL_SEC
 from device_runner.transports.base import NotAuthorised
 from edgedeploy.errors import EdgedeployError, UserError
@@ -77,6 +78,7 @@ def _look(report: Report) -> None:
         report.facts["android"] = system.android
         needed = _bundle(report, transport)
         _room(report, transport, needed)
+        _cache(report, transport)
         _cpu(report, transport)
         _doing(report, conditions.snapshot(transport, Deadline.after(CALL_SEC), system))
         _left(report, transport, system)
@@ -115,6 +117,15 @@ def _room(report: Report, transport: Transport, needed: int) -> None:
     enough = free >= needed + _ROOM_BYTES
     least = "" if enough else f"; at least {(needed + _ROOM_BYTES) / 1e6:.0f} MB are needed, make room"
     report.say("space", f"{free / 1e6:.0f} MB free{least}", enough)
+
+
+def _cache(report: Report, transport: Transport) -> None:
+    cache = cache_of(report.device, transport)
+    held = cache.holdings()
+    limit = cache.limit_bytes(held, report.facts["free_bytes"])
+    report.facts["cache"] = {"bytes": held.bytes, "files": held.count, "limit_bytes": limit}
+    over = f"; over it by what is in use or was put there before, empty it with: edgedeploy devices clean {report.device.name}"
+    report.say("cache", f"{held.bytes / 1e6:.0f} of {limit / 1e6:.0f} MB{over if held.bytes > limit else ''}")
 
 
 def _cpu(report: Report, transport: Transport) -> None:

@@ -12,8 +12,11 @@ from device_runner.runner import Runner
 from edgedeploy.errors import TransientError, UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from device_runner.bundles import RunnerBundle
     from device_runner.deadline import Deadline
+    from device_runner.device_cache import DeviceCache
     from device_runner.transports.base import Transport
 
 
@@ -39,19 +42,22 @@ def abi(transport: Transport, deadline: Deadline) -> str:
     return f"linux-{machine}"
 
 
-def runner(transport: Transport, deadline: Deadline, bundle: str = "") -> Runner:
+def runner(transport: Transport, deadline: Deadline, bundle: str = "", cache: DeviceCache | None = None) -> Runner:
     """The runner that fits the device, pushed, without the runtimes that cannot run there: `Runner.unfit` says why.
 
-    bundle: "portable" for the one with its own C library, which a Linux whose own is too old gets anyway. Raises UserError when
-    none was built for it, or none can run there.
+    bundle: "portable" for the one with its own C library, which a Linux whose own is too old gets anyway. cache: what it is
+    leased in, and what makes room for it. Raises UserError when none was built for it, or none can run there.
     """
     found, unfit = fitting(transport, deadline, bundle)
     if "" in unfit:
         raise UserError(f"the runner cannot run on this device: {unfit['']}")
-    root = f"runners/{found.manifest.abi}-{found.manifest.key[:16]}"
+    name = f"{found.manifest.abi}-{found.manifest.key[:16]}"
+    root = f"runners/{name}"
+    if cache is not None:
+        cache.use([name])
     for file in found.manifest.files:
         if file.path.startswith(("bin/", "lib/")) and file.runtime not in unfit:
-            _push(transport, found, file.path, root, deadline)
+            _push(transport, cache, found.root / file.path, f"{root}/{file.path}", deadline)
     loader = found.manifest.loader
     return Runner(transport, f"{root}/bin/edgebench", unfit, f"{root}/{loader}" if loader else None)
 
@@ -77,6 +83,9 @@ def fitting(transport: Transport, deadline: Deadline, asked: str = "") -> tuple[
     return found, unfit
 
 
-def _push(transport: Transport, bundle: RunnerBundle, path: str, root: str, deadline: Deadline) -> None:
-    executable = path.startswith(("bin/", "lib/ld-"))
-    with_backoff(lambda: transport.push(bundle.root / path, f"{root}/{path}", deadline, executable=executable))
+def _push(transport: Transport, cache: DeviceCache | None, source: Path, path: str, deadline: Deadline) -> None:
+    executable = "/bin/" in path or "/lib/ld-" in path
+    if cache is not None:
+        cache.push(source, path, deadline, executable=executable)
+    else:
+        with_backoff(lambda: transport.push(source, path, deadline, executable=executable))

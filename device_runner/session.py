@@ -3,6 +3,7 @@
 Nothing here knows which transport it is. On the device there is, below the transport's work root:
   runners/<digest>/   the runner and its libraries
   store/<sha256>      model files and inputs, by content
+  leases/<host>/      what a host has use of now (see device_cache)
   runs/<run>/<n>/     one launch: its plan, links into the store, and what the runner leaves there
 """
 
@@ -12,7 +13,7 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,11 +26,12 @@ from device_runner import conditions, device_lock, install, samples
 from device_runner.conditions import cpus, emulation, files, gate, memory, preparing, waiting
 from device_runner.conditions.system import detect
 from device_runner.deadline import Deadline
+from device_runner.device_cache import leasing
 from device_runner.plan import OUTPUTS, input_file
 from device_runner.retry import with_backoff
 from device_runner.runner import CALL_SEC, Runner, Status, json_lines
 from device_runner.samples import Samples
-from device_runner.transports.base import Transport
+from device_runner.transports.base import NoRoom, Transport
 from device_runner.workload import Product, Workload
 from edgedeploy.bundle import file_sha256
 from edgedeploy.errors import EdgedeployError, InternalError, TransientError
@@ -37,6 +39,7 @@ from edgedeploy.record import Context, Plan
 from edgedeploy.record import Device as DeviceRecord
 
 if TYPE_CHECKING:
+    from device_runner.device_cache import DeviceCache
     from device_runner.inventory import Device
 
 #: pushing the largest model over a slow cable
@@ -49,6 +52,10 @@ GRACE_SEC = 30.0
 #: the first looks catch a launch that fails at once; then the host keeps quiet until the minima can be met
 _FIRST_LOOKS_SEC = (0.05, 0.2)
 _SHORTEST_LOOK_SEC, _LONGEST_LOOK_SEC = 0.1, 1.0
+
+
+class Evicted(TransientError):
+    """What was staged has been removed by another host, which had not heard of us for a day."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,8 @@ class Measured:
 class Session:
     """Use `open_session`."""
 
-    def __init__(self, device: Device, transport: Transport, runner: Runner, hello: dict[str, Any]) -> None:
-        self.device, self.transport, self.runner, self.hello = device, transport, runner, hello
+    def __init__(self, device: Device, transport: Transport, cache: DeviceCache, runner: Runner, hello: dict[str, Any]) -> None:
+        self.device, self.transport, self.cache, self.runner, self.hello = device, transport, cache, runner, hello
         deadline = Deadline.after(CALL_SEC)
         self.cpus = cpus.allowed(transport, deadline)
         self.system = detect(transport, deadline)
@@ -98,7 +105,7 @@ class Session:
         """Put the runner back where a restart of the device has taken it; only looks where it has not."""
         if self.device.bundle == "app":
             return  # an app survives a restart
-        self.runner = install.runner(self.transport, Deadline.after(PUSH_SEC), self.device.bundle)
+        self.runner = install.runner(self.transport, Deadline.after(PUSH_SEC), self.device.bundle, self.cache)
 
     @property
     def record(self) -> DeviceRecord:
@@ -132,38 +139,45 @@ class Session:
         """What the device is doing now."""
         return with_backoff(lambda: conditions.snapshot(self.transport, Deadline.after(CALL_SEC), self.system))
 
-    def put(self, source: Path) -> str:
-        """Push a file into the device's store; returns its path there."""
-        path = f"store/{file_sha256(source)}"
-        with_backoff(lambda: self.transport.push(source, path, Deadline.after(PUSH_SEC)))
-        return path
+    def put(self, files: Mapping[str, Path]) -> dict[str, str]:
+        """Push files into the device's store; name beside the plan -> path there. Raises NoRoom for a device that is full."""
+        digests = {name: file_sha256(source) for name, source in files.items()}
+        self.cache.use(digests.values())
+        for name, source in files.items():
+            self.cache.push(source, f"store/{digests[name]}", Deadline.after(PUSH_SEC))
+        return {name: f"store/{digest}" for name, digest in digests.items()}
 
     def stage(self, workload: Workload) -> Staged:
         """Push the models and their inputs.
 
-        Raises UserError for a runtime that the device cannot run, InternalError when a model changed since it was read.
+        Raises UserError for a runtime that the device cannot run and for a device that is full, InternalError when a model
+        changed since it was read.
         """
         self.runner.require(workload.artifact.runtime)
-        links = {path.name: self.put(path) for path in workload.companions}
-        for part in workload.parts:
-            links[part.name] = self.put(part.model)
-            if links[part.name] != f"store/{part.sha256}":
-                raise InternalError(f"{part.model}: changed while it was being benched")
+        files = {path.name: path for path in workload.companions} | {part.name: part.model for part in workload.parts}
         with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
             for index, feed in enumerate(workload.feeds):
-                file = Path(scratch, f"{index}.bin")
+                file = files[input_file(index)] = Path(scratch, f"{index}.bin")
                 # the protocol is little-endian, whatever this host is
                 feed.data.astype(feed.data.dtype.newbyteorder("<"), copy=False).tofile(file)
-                links[input_file(index)] = self.put(file)
+            links = self.put(files)
+        for part in workload.parts:
+            if links[part.name] != f"store/{part.sha256}":
+                raise InternalError(f"{part.model}: changed while it was being benched")
+        self.cache.trim()
         return Staged(links)
 
     def start(self, directory: str, staged: Staged, document: dict[str, Any]) -> None:
-        """Lay out `directory` and start the runner in it, detached. Raises RunnerRefused for a plan it refuses."""
+        """Lay out `directory` and start the runner in it, detached.
+
+        Raises RunnerRefused for a plan it refuses, Evicted when what was staged is no longer there.
+        """
         deadline = Deadline.after(PUSH_SEC)
+        self.cache.renew()
         with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
             file = Path(scratch, "plan.json")
             file.write_text(json.dumps(document), "utf-8")
-            with_backoff(lambda: self.transport.push(file, f"{directory}/plan.json", deadline))
+            self.cache.push(file, f"{directory}/plan.json", deadline)
         self.lay_out(directory, staged.links)
         self.runner.start(directory, Deadline.after(CALL_SEC))
 
@@ -175,8 +189,21 @@ class Session:
             source, target = self.transport.path(stored), self.transport.path(f"{directory}/{name}")
             linked = with_backoff(lambda s=source, t=target: self.transport.run(["ln", "-f", s, t], deadline))  # type: ignore[misc]
             if linked.exit_code:
-                # some storage has no hard links (an Android shell may not make any)
-                self._run(["cp", source, target], deadline)
+                self._copy(stored, target, deadline)
+
+    def _copy(self, stored: str, target: str, deadline: Deadline) -> None:
+        """Where there are no hard links: an Android shell may not make any."""
+        while True:
+            copied = with_backoff(lambda: self.transport.run(["cp", self.transport.path(stored), target], deadline))
+            if not copied.exit_code:
+                return
+            found = with_backoff(lambda: self.transport.stat(stored, deadline))
+            if found is None:
+                raise Evicted(f"{stored}: is gone from the device's cache")
+            if "No space left" not in copied.error_text:
+                raise TransientError(f"cp failed on the device: {copied.error_text}")
+            if not self.cache.make_room(found.bytes):
+                raise NoRoom(f"the device is full: make room on it ({copied.error_text})")
 
     def running(self) -> str | None:
         """A run that has a launch running on the device, left by a host that went away; None when nothing runs."""
@@ -311,8 +338,8 @@ def open_session(device: Device, waiting: Callable[[str], None] | None = None) -
     with device_lock.locked(device, waiting):
         transport = with_backoff(device.connect)
         try:
-            with _runner(device, transport) as (transport, runner):
-                session = Session(device, transport, runner, runner.hello(Deadline.after(CALL_SEC)))
+            with _runner(device, transport) as (inside, cache, runner):
+                session = Session(device, inside, cache, runner, runner.hello(Deadline.after(CALL_SEC)))
                 session.sweep()
                 yield session
         finally:
@@ -320,12 +347,13 @@ def open_session(device: Device, waiting: Callable[[str], None] | None = None) -
 
 
 @contextmanager
-def _runner(device: Device, transport: Transport) -> Iterator[tuple[Transport, Runner]]:
-    """The runner that the device is to have, and the transport to what is its work root."""
+def _runner(device: Device, transport: Transport) -> Iterator[tuple[Transport, DeviceCache, Runner]]:
+    """The runner that the device is to have, the transport to what is its work root, and the cache there."""
     if device.bundle == "app":
         from device_runner.app.entering import entered
 
-        with entered(transport) as inside:
-            yield inside
+        with entered(transport) as (inside, runner), leasing(device, inside) as cache:
+            yield inside, cache, runner
     else:
-        yield transport, install.runner(transport, Deadline.after(PUSH_SEC), device.bundle)
+        with leasing(device, transport) as cache:
+            yield transport, cache, install.runner(transport, Deadline.after(PUSH_SEC), device.bundle, cache)

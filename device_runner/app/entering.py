@@ -118,7 +118,7 @@ def leave(inside: AppTransport) -> None:
     if inside.stat(_BROUGHT, deadline) is not None:
         uninstall(inside.inner, deadline)
         return
-    for name in ("store", "runs", "checks", "questions"):
+    for name in ("store", "leases", "runs", "checks", "questions"):
         inside.remove(name, deadline)
 
 

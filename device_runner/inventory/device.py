@@ -30,6 +30,8 @@ class Device:
     preparation: Preparation = field(default_factory=Preparation)
     #: the kind of runner it gets: "portable", "app" (see `app.entering`), or "" for the one that fits (see `install.runner`)
     bundle: Literal["", "portable", "app"] = ""
+    #: what models, inputs and runners may take there between runs, MB (10^6 bytes); None: by its storage
+    cache_limit_mb: int | None = None
     #: of a phone that is attached: ro.product.model
     model: str = ""
     #: "inventory", "attached", "address", "built in"

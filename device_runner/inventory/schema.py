@@ -11,7 +11,7 @@ from device_runner.inventory.device import Device
 from device_runner.transports.base import Target
 from edgedeploy.errors import UserError
 from edgedeploy.gates import Gates
-from edgedeploy.limits import MAX_THREADS
+from edgedeploy.limits import MAX_CACHE_MB, MAX_THREADS
 from edgedeploy.preparation import Preparation
 from edgedeploy.signature import SafeName, Strict
 
@@ -52,6 +52,8 @@ class Entry(Strict):
 
     #: the runner with its own C library in place of the one that fits, when bench is not told --bundle
     bundle: Literal["", "portable"] = ""
+    #: MB (10^6 bytes) that models, inputs and runners may take there between runs, when bench is told nothing else
+    cache_limit_mb: Annotated[int, Field(ge=0, le=MAX_CACHE_MB, strict=True)] | None = None
 
     @model_validator(mode="after")
     def _address_fits(self) -> Entry:
@@ -67,7 +69,7 @@ class Entry(Strict):
         """The device that this entry of that name is."""
         return Device(
             name, Target(self.transport, self.address, dict(self.settings)), self.tier, self.labels, self.threads, self.cores,
-            self.limits, self.prepare, self.bundle, source="inventory",
+            self.limits, self.prepare, self.bundle, self.cache_limit_mb, source="inventory",
         )  # fmt: skip
 
 

@@ -23,6 +23,10 @@ class NotAuthorised(UserError):
     """The device is there and does not let us in: a key to be accepted on the phone's screen, or put on the board."""
 
 
+class NoRoom(UserError):
+    """The device's storage is full."""
+
+
 @dataclass(frozen=True)
 class Completed:
     """A program that ended on the device. A signal N that ended it is 128 + N, as a shell reports it."""
@@ -81,7 +85,8 @@ class Transport(Protocol):
     def push(self, source: Path, destination: str, deadline: Deadline, *, executable: bool = False) -> bool:
         """Put a file on the device under its final name only once it is whole and its digest was checked there.
 
-        False when the same content was there already and nothing was sent.
+        False when the same content was there already and nothing was sent. Raises NoRoom when the device is full; nothing of
+        the file is left then.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from selectors import EVENT_READ, DefaultSelector
 
 from device_runner.cache import cache_root
 from device_runner.deadline import Deadline, DeadlineExpired
-from device_runner.transports.base import NOT_FOUND, Completed, Stat, Target, relative
+from device_runner.transports.base import NOT_FOUND, Completed, NoRoom, Stat, Target, relative
 from edgedeploy.bundle import file_sha256
 from edgedeploy.errors import TransientError, UserError
 
@@ -109,8 +110,13 @@ class LocalTransport:
         if there and file_sha256(target) == digest:
             target.chmod(mode)
             return False
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._copy(source, target, deadline, durable=True)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            scratch = self._copy(source, target, deadline, durable=True)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise NoRoom(f"{destination}: no room in {self.root} ({error.strerror}); free some on its file system") from None
         try:
             if file_sha256(scratch) != digest:
                 raise TransientError(f"{destination}: arrived damaged")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from device_runner.transports.base import Completed, Stat, relative
+from device_runner.transports.base import Completed, NoRoom, Stat, relative
 from edgedeploy.errors import TransientError, UserError
 
 #: exit codes of the scripts, apart from those of the tools they call
@@ -146,7 +146,7 @@ def prepare(root: str, path: str, sha256: str, size_bytes: int, mode: str) -> li
 
 
 def to_send(completed: Completed, path: str, size_bytes: int) -> bool:
-    """The answer to `prepare`: whether to send. Raises UserError when there is no room for it."""
+    """The answer to `prepare`: whether to send. Raises NoRoom when there is no room for it."""
     check(completed, path)
     word, _, free_kb = completed.text.strip().partition(" ")
     if word not in ("same", "send"):
@@ -156,9 +156,9 @@ def to_send(completed: Completed, path: str, size_bytes: int) -> bool:
     return word == "send"
 
 
-def no_room(path: str, detail: str) -> UserError:
+def no_room(path: str, detail: str) -> NoRoom:
     """The error for a device that is full."""
-    return UserError(f"{path}: no room on the device: {detail}; free some, or set work_root to another file system")
+    return NoRoom(f"{path}: no room on the device: {detail}; free some, or set work_root to another file system")
 
 
 def receive(root: str, path: str, sha256: str, mode: str) -> list[str]:

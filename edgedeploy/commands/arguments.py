@@ -11,12 +11,17 @@ from typing import Any
 import click
 
 from edgedeploy.errors import EdgedeployError
-from edgedeploy.limits import MAX_SECONDS
+from edgedeploy.limits import MAX_CACHE_MB, MAX_SECONDS
 from edgedeploy.ranges import FiniteRange
 
 devices_option = click.option(
     "--devices", "file", type=click.Path(path_type=Path), metavar="FILE",
     help="The inventory.  [default: $EDGEDEPLOY_DEVICES, ./devices.yaml or ~/.config/edgedeploy/devices.yaml]",
+)  # fmt: skip
+
+cache_limit = click.option(
+    "--cache-limit-mb", type=click.IntRange(0, MAX_CACHE_MB), metavar="MB",
+    help="What models and inputs may take on the device between runs.  [default: a quarter of its room, 4000 at most]",
 )  # fmt: skip
 
 _CONDITIONS = (

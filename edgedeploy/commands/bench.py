@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from edgedeploy.commands.arguments import conditions, device_names, devices_option
+from edgedeploy.commands.arguments import cache_limit, conditions, device_names, devices_option
 from edgedeploy.commands.measuring import Measuring, measuring
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
 
@@ -57,6 +57,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option(
     "--in-app", is_flag=True, help="Inside an Android app that is installed for it and removed (docs/android-app.md)."
 )
+@cache_limit
 @click.option("--wait", is_flag=True, help="Wait for a device that another process uses.")
 @measuring
 @conditions
@@ -71,7 +72,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.pass_context
 def command(
     context: click.Context, what: tuple[str, ...], named: tuple[str, ...], file: Path | None,
-    bundle: Literal["portable"] | None, in_app: bool, wait: bool, measuring: Measuring,
+    bundle: Literal["portable"] | None, in_app: bool, cache_limit_mb: int | None, wait: bool, measuring: Measuring,
     gates: dict[str, Any], preparation: dict[str, Any], shapes: dict[str, tuple[int, ...]], accuracy: bool, profile: bool,
     memory: bool, seed: int, out: str,
     experiment: str | None, as_json: bool,
@@ -143,7 +144,8 @@ def command(
                 )  # fmt: skip
         else:
             targets = [
-                _with_runner(inventory.resolve(name, file), bundle, in_app=in_app) for name in named or ("local",)
+                _with_runner(inventory.resolve(name, file), bundle, cache_limit_mb, in_app=in_app)
+                for name in named or ("local",)
             ]  # fmt: skip
             wanted = [
                 (
@@ -183,13 +185,16 @@ def command(
     return 0 if all(record.valid for record in finished.records) else 1
 
 
-def _with_runner(target: Device, bundle: Literal["portable"] | None, *, in_app: bool) -> Device:
-    """The device with the kind of runner that was asked for."""
+def _with_runner(
+    target: Device, bundle: Literal["portable"] | None, cache_limit_mb: int | None, *, in_app: bool
+) -> Device:  # fmt: skip
+    """The device with the kind of runner, and the limit of its cache, that were asked for."""
     from dataclasses import replace
 
     if in_app and bundle is not None:
         raise click.UsageError("--in-app brings its own runner; leave out --bundle")
-    return replace(target, bundle="app" if in_app else bundle or target.bundle)
+    limited = target if cache_limit_mb is None else replace(target, cache_limit_mb=cache_limit_mb)
+    return replace(limited, bundle="app" if in_app else bundle or target.bundle)
 
 
 def _show(

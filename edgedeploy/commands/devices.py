@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgedeploy.commands.arguments import conditions, cpus, device_names, devices_option
+from edgedeploy.commands.arguments import cache_limit, conditions, cpus, device_names, devices_option
 from edgedeploy.limits import MAX_THREADS
 
 if TYPE_CHECKING:
@@ -73,11 +73,13 @@ def list_(no_probe: bool, file: Path | None, as_json: bool) -> None:
 @click.option("--label", "labels", multiple=True, help="For finding it again; may be given again.")
 @click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Threads of the runtime, when bench is told none.")
 @click.option("--cores", callback=cpus, metavar="4,5,6,7", help="CPUs to pin to, when bench is told none.")
+@cache_limit
 @conditions
 @_common
 def add(
     name: str, address: str, settings: tuple[str, ...], tier: str | None, labels: tuple[str, ...], threads: int | None,
-    cores: tuple[int, ...] | None, gates: dict[str, Any], preparation: dict[str, Any], file: Path | None, as_json: bool,
+    cores: tuple[int, ...] | None, cache_limit_mb: int | None, gates: dict[str, Any], preparation: dict[str, Any],
+    file: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Name a device in devices.yaml. Comments in the file stay; a name that is taken is refused.
 
@@ -90,7 +92,7 @@ def add(
     """
     from device_runner.inventory import adding
 
-    values = {"tier": tier, "labels": labels, "threads": threads, "cores": cores}
+    values = {"tier": tier, "labels": labels, "threads": threads, "cores": cores, "cache_limit_mb": cache_limit_mb}
     path = adding.add(file, name, address, settings, values, gates, preparation)
     _done(name, path, "added to", as_json=as_json)
 
@@ -182,6 +184,34 @@ def restore(name: str, file: Path | None, as_json: bool) -> None:
         click.echo(clean(f"{device.name}: {', '.join(done) if done else 'nothing was left changed'}"))
 
 
+@command.command("clean")
+@click.argument("name", shell_complete=device_names)
+@click.option("--launches", is_flag=True, help="Also launches that nobody has fetched: their experiments start those anew.")
+@_common
+def clean_(name: str, launches: bool, file: Path | None, as_json: bool) -> None:
+    """Remove models, inputs and runners that are kept on NAME so that they need not be sent again.
+
+    What a launch uses stays, and what another host uses. Nothing measured is lost, but with --launches.
+
+    \b
+    Examples:
+      edgedeploy devices clean pixel7
+      edgedeploy devices clean rpi5 --launches
+    """
+    from device_runner import cleaning, inventory
+    from edgedeploy.terminal import clean
+
+    device = inventory.resolve(name, file)
+    done = cleaning.clean(device, launches=launches)
+    if as_json:
+        document = {"device": device.name, "freed_bytes": done.freed_bytes, "left_bytes": done.left_bytes, "runs": done.runs}
+        click.echo(json.dumps(document))
+        return
+    runs = f", with launches of {', '.join(done.runs)}" if done.runs else ""
+    left = f"; {done.left_bytes / 1e6:.1f} MB are in use and stay" if done.left_bytes else ""
+    click.echo(clean(f"{device.name}: {done.freed_bytes / 1e6:.1f} MB freed{runs}{left}"))
+
+
 @command.command("pair")
 @click.argument("address", metavar="HOST:PORT")
 @click.option("--code", prompt="Pairing code", help="The six digits that the phone shows; asked for when not given.")
@@ -209,7 +239,7 @@ def _described(device: Device) -> dict[str, Any]:
         "tier": device.tier, "labels": list(device.labels), "threads": device.threads,
         "cores": list(device.cores) if device.cores is not None else None, "settings": dict(device.target.settings),
         "limits": device.gates.model_dump(mode="json"), "prepare": device.preparation.model_dump(mode="json"),
-        "source": device.source,
+        "cache_limit_mb": device.cache_limit_mb, "source": device.source,
     }  # fmt: skip
 
 

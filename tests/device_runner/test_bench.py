@@ -226,9 +226,9 @@ def test_a_session_sends_a_model_only_once(session: Session, fast: Path) -> None
 
     session.transport.push = counted  # type: ignore[method-assign]
     model = fast / "model.onnx"
-    session.put(model)
+    session.put({"model": model})
     sent.clear()
-    session.put(model)
+    session.put({"model": model})
     assert sent == {False: 1}
 
 

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from device_runner.transports.adb import shell
-from device_runner.transports.base import NOT_FOUND, relative
+from device_runner.transports.base import NOT_FOUND, NoRoom, relative
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
 
 if TYPE_CHECKING:
@@ -110,5 +110,5 @@ def _error(path: str, code: int, said: str) -> EdgedeployError:
     if code in (_NO_TOOL, NOT_FOUND):
         return UserError("the device has no sha256sum, with which what arrives is checked: Android 8 or newer has it")
     if "No space left" in said:
-        return UserError(f"the device is full: make room on it ({path}: {said})")
+        return NoRoom(f"the device is full: make room on it ({path}: {said})")
     return TransientError(f"{path}: {said or f'exit code {code}'}")

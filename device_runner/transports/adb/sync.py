@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING
 from device_runner.deadline import Deadline
 from device_runner.transports.adb.server import printable
 from device_runner.transports.adb.stream import receive_exactly
+from device_runner.transports.base import NoRoom
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Sync:
         return Found(mode, size)
 
     def send(self, source: IO[bytes], destination: str, mode: int) -> None:
-        """Write a file on the device, making the directories above it. Raises UserError when it is full."""
+        """Write a file on the device, making the directories above it. Raises NoRoom when it is full."""
         if os.fstat(source.fileno()).st_size >= SIZE_LIMIT_BYTES:
             raise UserError(f"{source.name}: 4 GB and more cannot be sent over ADB")
         self._stream.send(_request(b"SEND", f"{destination},{mode | mode_bits.S_IFREG}"), self._deadline)
@@ -166,7 +167,7 @@ class Sync:
     def _failed(self, path: str, length: int) -> EdgedeployError:
         reason = printable(receive_exactly(self._stream, min(length, CHUNK_BYTES), self._deadline))
         if "No space left" in reason:
-            return UserError(f"the device is full: make room on it ({path}: {reason})")
+            return NoRoom(f"the device is full: make room on it ({path}: {reason})")
         return TransientError(f"{path}: {reason}")
 
 
