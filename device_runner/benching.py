@@ -38,6 +38,10 @@ class Finished:
     records: list[RunRecord]
 
 
+class StillRunning(UserError):
+    """A launch of another experiment, whose host went away, still runs on the device."""
+
+
 @contextmanager
 def _on_device(
     device: Device, how: Plan, going_on: str | None, progress: StatusLine, *, wait: bool
@@ -52,7 +56,7 @@ def _on_device(
         busy = session.running()
         if busy is not None and (going_on is None or not busy.startswith(f"{going_on}.")):
             owner = busy.rpartition(".")[0]
-            raise UserError(
+            raise StillRunning(
                 f"a launch of experiment {owner}, whose bench was killed, still runs on {name}; wait until it has ended, "
                 f"or go on with it: edgedeploy bench --resume {owner}"
             )
@@ -63,13 +67,14 @@ def _on_device(
 
 def bench(
     paths: Sequence[Path], device: str | Device, how: Plan, store: Store, seed: int, shapes: Shapes, progress: StatusLine,
-    started: Callable[[str], None], with_accuracy: bool = False, *, wait: bool = False,
+    started: Callable[[str], None], with_accuracy: bool = False, *, wait: bool = False, identifier: str | None = None,
 ) -> Finished:  # fmt: skip
     """Measure everything named by `paths` (see `artifacts.find`), interleaved.
 
     started: is told the experiment's id once it is on disk and can be resumed. Raises UserError before anything is measured;
     an artifact that fails on the device is in the records instead, not valid, with its reason. with_accuracy: also over the
-    labelled samples of each bundle, apart from the timing. wait: for a device that another process uses.
+    labelled samples of each bundle, apart from the timing. wait: for a device that another process uses. identifier: of the
+    experiment, where it was written down beforehand; one that is on disk already is refused.
     """
     target = inventory.resolve(device) if isinstance(device, str) else device
     found = artifacts.find(paths)
@@ -83,7 +88,9 @@ def bench(
             for path in whole:
                 accuracy.evaluation(bundle.read(path))
         workloads = [whole.get(path) or bare.workload(path, session, shapes, seed) for path in found]
-        identifier = experiment.new_id()
+        identifier = identifier or experiment.new_id()
+        if store.experiment_file(identifier).exists():
+            raise UserError(f"{store.root}: experiment {identifier} is there already; go on with --resume")
         entries = tuple(
             Entry(
                 run=experiment.run_id(identifier, index), path=str(path.resolve()),
