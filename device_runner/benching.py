@@ -42,6 +42,10 @@ class Finished:
     records: list[RunRecord]
 
 
+class StillRunning(UserError):
+    """A launch of another experiment, whose host went away, still runs on the device."""
+
+
 @contextmanager
 def on_device(
     device: Device, how: Plan, going_on: str | None, progress: StatusLine, *, wait: bool,
@@ -58,7 +62,7 @@ def on_device(
         busy = session.running()
         if busy is not None and (going_on is None or not busy.startswith(f"{going_on}.")):
             owner = busy.rpartition(".")[0]
-            raise UserError(
+            raise StillRunning(
                 f"a launch of experiment {owner}, whose bench was killed, still runs on {name}; wait until it has ended, "
                 f"or go on with it: edgedeploy bench --resume {owner}"
             )
@@ -71,19 +75,25 @@ def on_device(
 def bench(
     paths: Sequence[Path], device: str | Device, how: Plan, store: Store, seed: int, shapes: Shapes, progress: StatusLine,
     started: Callable[[str], None], with_accuracy: bool = False, *, passes: Sequence[Pass] = (), wait: bool = False,
+    identifier: str | None = None,
 ) -> Finished:  # fmt: skip
     """Measure everything named by `paths` (see `artifacts.find`) on a device, interleaved.
 
     started: is told the experiment's id once it is on disk and can be resumed. Raises UserError before anything is measured;
     an artifact that fails on the device is in the records instead, not valid, with its reason. with_accuracy: also over the
     labelled samples of each bundle, apart from the timing. passes: what is measured in launches of its own. wait: for a device
-    that another process uses.
+    that another process uses. identifier: of the experiment, where it was written down beforehand; one that is on disk already
+    is refused.
     """
     target = inventory.resolve(device) if isinstance(device, str) else device
     found = look(paths, shapes, progress, with_accuracy=with_accuracy)
     with on_device(target, how, None, progress, wait=wait) as session:
         workloads = [found.whole.get(path) or bare.workload(path, session, shapes, seed) for path in found.paths]
-        written = set_out(found, [(target, how)], seed, shapes, with_accuracy=with_accuracy, passes=passes)
+        written = set_out(
+            found, [(target, how)], seed, shapes, with_accuracy=with_accuracy, passes=passes, identifier=identifier
+        )  # fmt: skip
+        if store.experiment_file(written.id).exists():
+            raise UserError(f"{store.root}: experiment {written.id} is there already; go on with --resume")
         experiment.write(store, written)
         started(written.id)
         by_run = {entry.run: workload for entry, workload in zip(written.artifacts, workloads, strict=True)}
@@ -137,10 +147,10 @@ def look(paths: Sequence[Path], shapes: Shapes, progress: StatusLine, *, with_ac
 
 def set_out(
     found: Found, wanted: Sequence[tuple[Device, Plan]], seed: int, shapes: Shapes, *, with_accuracy: bool,
-    passes: Sequence[Pass] = (),
+    passes: Sequence[Pass] = (), identifier: str | None = None,
 ) -> ExperimentFile:  # fmt: skip
     """A new experiment: everything found, on each device by its plan. It is not written yet."""
-    identifier = experiment.new_id()
+    identifier = identifier or experiment.new_id()
     entries: list[Entry] = []
     parts = []
     for device, how in wanted:

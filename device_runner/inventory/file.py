@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from device_runner.inventory.schema import Entry, Inventory
+from device_runner.strict_yaml import line_of, load, text_of
 from edgedeploy.errors import UserError
 from edgedeploy.gates import Gates
 from edgedeploy.preparation import Preparation
@@ -28,24 +29,6 @@ class Document:
     text: str
     root: yaml.nodes.Node | None
     inventory: Inventory
-
-
-class _Loader(yaml.SafeLoader):
-    """Without aliases: nothing in an inventory needs them, and a few lines of them can unfold to gigabytes."""
-
-    def compose_node(self, parent: yaml.nodes.Node | None, index: Any) -> yaml.nodes.Node | None:
-        if self.check_event(yaml.events.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read here", mark)
-        node: yaml.nodes.Node | None = super().compose_node(parent, index)
-        if isinstance(node, yaml.nodes.MappingNode):
-            seen: set[str] = set()
-            for key, _ in node.value:
-                if isinstance(key, yaml.nodes.ScalarNode):
-                    if key.value in seen:
-                        raise yaml.composer.ComposerError(None, None, f"{key.value!r} is there twice", key.start_mark)
-                    seen.add(key.value)
-        return node
 
 
 def default_paths() -> list[Path]:
@@ -80,31 +63,12 @@ def to_write(stated: Path | None = None) -> Path:
 
 def read(path: Path) -> Document:
     """The inventory at `path`. Raises UserError with the line that is wrong and what to do about it."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not UTF-8 text") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    if len(raw) > MAX_BYTES:
-        raise UserError(f"{path}: over {MAX_BYTES} bytes; an inventory is smaller")
-    return parse(text, path)
+    return parse(text_of(path, MAX_BYTES, "an inventory"), path)
 
 
 def parse(text: str, path: Path) -> Document:
     """The same, of text that is or is to be in `path`."""
-    try:
-        loader = _Loader(text)
-        root = loader.get_single_node()
-        data = loader.construct_document(root) if root is not None else {}
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not YAML that can be read: {error.problem or error.context}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not YAML that can be read: {str(error)[:200]}") from None
+    data, root = load(text, path)
     if not isinstance(data, dict):
         raise UserError(f"{path}: it begins with `devices:`, with each device by its name below; see docs/devices.md")
     try:
@@ -112,23 +76,8 @@ def parse(text: str, path: Path) -> Document:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = [part for part in first["loc"] if part != "[key]"]
-        line = f":{_line(root, where)}" if root is not None else ""
+        line = f":{line_of(root, where)}" if root is not None else ""
         raise UserError(f"{path}{line}: {'.'.join(map(str, where)) or 'the file'}: {_reason(first, where)}") from None
-
-
-def _line(node: yaml.nodes.Node, where: list[Any]) -> int:
-    """The line, from 1, of the value at that path, or of the last part of it that is there."""
-    line = node.start_mark.line
-    for part in where:
-        inner: Any = None
-        if isinstance(node, yaml.nodes.MappingNode):
-            inner = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-        elif isinstance(node, yaml.nodes.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            inner = (node.value[part], node.value[part])
-        if inner is None:
-            break
-        line, node = inner[0].start_mark.line, inner[1]
-    return int(line) + 1
 
 
 def _reason(error: Any, where: list[Any]) -> str:

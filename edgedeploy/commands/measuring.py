@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgedeploy.commands.arguments import cpus
-from edgedeploy.errors import UserError
 from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS, MAX_STREAMS, MAX_THREADS
 from edgedeploy.ranges import Duration, FiniteRange, Percent
 
@@ -78,17 +77,9 @@ class Measuring:
 
     def plan(self) -> Plan:
         """The plan of the mode with what was said. Raises UserError for what does not go together."""
-        from device_runner.plans import MODES
-        from device_runner.plans.until import MIN_LAUNCHES, MOST_LAUNCHES
+        from device_runner.plans.asked import planned
 
-        given = dict(self.numbers)
-        if "streams" in given and self.mode != "throughput":
-            raise UserError("--streams is for --mode throughput")
-        if "budget_sec" in given and "until" not in given:
-            raise UserError("--budget is for --until; without it, --launches says how long it takes")
-        if "until" in given and given.setdefault("launches", MOST_LAUNCHES) < MIN_LAUNCHES:
-            raise UserError(f"--until first looks at {MIN_LAUNCHES} launches; give --launches {MIN_LAUNCHES} or more")
-        return MODES[self.mode].plan(given)
+        return planned(self.mode, self.numbers)
 
 
 def measuring(function: Callable[..., Any]) -> Callable[..., Any]:

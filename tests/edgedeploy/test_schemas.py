@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
 
 from device_runner.inventory.schema import Inventory
+from device_runner.lab.plan_file import LabPlan
 from edgedeploy.artifact import Manifest
 from edgedeploy.record import RunRecord
 
@@ -18,8 +19,11 @@ SCHEMAS = Path(__file__).resolve().parents[2] / "docs/schemas"
 
 @pytest.mark.parametrize(
     ("name", "model", "mode"),
-    [("devices", Inventory, "validation"), ("manifest", Manifest, "serialization"), ("run", RunRecord, "serialization")],
-)
+    [
+        ("devices", Inventory, "validation"), ("lab-plan", LabPlan, "validation"), ("manifest", Manifest, "serialization"),
+        ("run", RunRecord, "serialization"),
+    ],
+)  # fmt: skip
 def test_published_schema_is_current(name: str, model: type[BaseModel], mode: JsonSchemaMode) -> None:
     published = json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))
     published.pop("$schema")

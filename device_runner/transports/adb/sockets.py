@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 
 from device_runner.deadline import Deadline, DeadlineExpired
@@ -36,6 +37,10 @@ class SocketStream:
             raise DeadlineExpired(f"no answer in time: {self._what}") from None
         except OSError as error:
             raise TransientError(f"{self._what}: connection lost ({error.strerror or error})") from None
+
+    def readable(self, timeout_sec: float) -> bool:
+        """Whether there is something to receive, or the end, within that time."""
+        return bool(select.select([self._socket], [], [], timeout_sec)[0])
 
     def fileno(self) -> int:
         """For select."""

@@ -1,0 +1,54 @@
+"""A worker's word that it lives, given from beside its work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+from device_runner.lab.queue import LeaseLost, Queue
+from edgedeploy.errors import TransientError
+
+
+class Heartbeat:
+    """Inside, the lease is kept. interrupt: called once, from another thread, when the job is to be stopped.
+
+    `lost`: the job is not ours any more. `stopping`: it is to be released.
+    """
+
+    def __init__(self, queue: Queue, token: str, interrupt: Callable[[], None], beat_sec: float) -> None:
+        self._queue, self._token, self._interrupt, self._beat_sec = queue, token, interrupt, beat_sec
+        self._ended = threading.Event()
+        self._activity = "starting"
+        self._temperature_c: float | None = None
+        self.lost = self.stopping = False
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def say(self, activity: str, temperature_c: float | None = None) -> None:
+        """What is going on; goes out with the next beat."""
+        self._activity = activity
+        self._temperature_c = temperature_c if temperature_c is not None else self._temperature_c
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
+        self._ended.set()
+        # not longer than a beat takes: a queue that hangs must not keep what was measured from being finished
+        self._thread.join(self._beat_sec)
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._beat_sec):
+            try:
+                go_on = self._queue.heartbeat(self._token, self._activity, self._temperature_c)
+            except LeaseLost:
+                self.lost = True
+            except TransientError:
+                # the lease outlives several beats
+                continue
+            else:
+                self.stopping = not go_on
+            if (self.lost or self.stopping) and not self._ended.is_set():
+                self._interrupt()
+                return

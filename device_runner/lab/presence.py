@@ -1,0 +1,126 @@
+"""Which devices are there, as it changes: phones by the word of the adb server, the others by asking each every few seconds.
+
+A device that somebody measures on is not asked: its lock says that it is used, and its worker whether it answers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+
+from device_runner import device_lock, probing
+from device_runner.inventory.device import Device
+from device_runner.inventory.discover import Phone
+from device_runner.lab.queue import Presence, Queue
+from device_runner.transports.adb.tracking import tracked
+from edgedeploy.errors import EdgedeployError
+
+#: between two looks at a device; more where there are so many that looking would keep the host busy
+LOOK_SEC, LOOK_EACH_SEC = 5.0, 0.25
+_AGAIN_SEC = 2.0
+_QUIET_SEC = 1.0
+_STATES: dict[str, Presence] = {
+    "reachable": "present", "unreachable": "dead", "unauthorised": "unauthorised", "unknown": "unknown",
+}  # fmt: skip
+
+
+class Watch:
+    """Tells the queue what becomes of the devices, from threads of its own. Called again with `follow`, of those too."""
+
+    def __init__(self, queue: Queue, woken: Callable[[], None]) -> None:
+        self._queue, self._woken = queue, woken
+        self._ended = threading.Event()
+        self._alone = threading.Lock()
+        self._said: dict[str, tuple[Presence, str]] = {}
+        self._followed: set[str] = set()
+        self._phones: dict[str, list[Device]] = {}
+        self._attached: dict[str, str] | None = None
+        self._threads: list[threading.Thread] = []
+        self._tracking = False
+
+    def follow(self, devices: Iterable[Device]) -> None:
+        """Watch these too, from now on."""
+        for device in devices:
+            if device.name in self._followed:
+                continue
+            self._followed.add(device.name)
+            if device.target.transport == "adb" and device.target.settings.get("server") is None:
+                self._phones.setdefault(device.target.address, []).append(device)
+                if not self._tracking:
+                    self._tracking = True
+                    self._start(self._track)
+            self._start(lambda device=device: self._look(device))  # type: ignore[misc]
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def _start(self, run: Callable[[], None]) -> None:
+        thread = threading.Thread(target=run, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _track(self) -> None:
+        """Phones, as the adb server tells of them; while it does not, `_look` asks each."""
+        while not self._ended.is_set():
+            try:
+                for attached in tracked(_QUIET_SEC):
+                    if self._ended.is_set():
+                        return
+                    if attached is not None:
+                        self._attached = attached
+                        self._tell_of_phones(attached)
+            except EdgedeployError:
+                self._attached = None
+            self._ended.wait(_AGAIN_SEC)
+
+    def _tell_of_phones(self, attached: dict[str, str]) -> None:
+        for serial, devices in list(self._phones.items()):
+            state = attached.get(serial, "")
+            for device in devices:
+                # "device" is adb's word, and `_look` finds out whether a program runs there
+                if state not in ("device", "unauthorized") and (state or not _over_network(device)):
+                    self._tell(device, "dead", f"adb says {state}" if state else "not attached")
+                elif state == "unauthorized":
+                    self._tell(device, "unauthorised", "accept this host's key on the phone's screen")
+                elif self._said.get(device.name, ("unknown", ""))[0] != "present":
+                    self._start(lambda device=device: self._ask(device))  # type: ignore[misc]
+
+    def _look(self, device: Device) -> None:
+        while not self._ended.is_set():
+            self._ask(device)
+            self._ended.wait(max(LOOK_SEC, LOOK_EACH_SEC * len(self._followed)))
+
+    def _ask(self, device: Device) -> None:
+        attached = self._attached
+        serial = device.target.address
+        known = device.target.transport == "adb" and attached is not None
+        if known and attached is not None and serial not in attached and not _over_network(device):
+            self._tell(device, "dead", "not attached")
+            return
+        if device_lock.in_use(device) is not None:
+            # its worker, or somebody else, has it, and knows better; it was there when it was taken
+            if self._said.get(device.name, ("unknown", ""))[0] == "unknown":
+                self._tell(device, "present", "in use")
+            return
+        phones = [Phone(serial, attached[serial])] if known and attached is not None and serial in attached else []
+        # over the network the server forgets a phone that went away, and connecting to it is how it comes back
+        found = probing.probe(device, [phone for phone in phones if phone.state == "unauthorized" or not _over_network(device)])
+        if found.state != "unknown":
+            self._tell(device, _STATES[found.state], found.detail)
+
+    def _tell(self, device: Device, presence: Presence, detail: str) -> None:
+        with self._alone:
+            before = self._said.get(device.name)
+            self._said[device.name] = (presence, detail)
+        try:
+            self._queue.seen(device.name, presence, detail)
+        except EdgedeployError:
+            # told again with the next look
+            self._said.pop(device.name, None)
+            return
+        if before is None or before[0] != presence:
+            self._woken()
+
+
+def _over_network(device: Device) -> bool:
+    return ":" in device.target.address
