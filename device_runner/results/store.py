@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device_runner.results.duck import connect
-from device_runner.results.migrations import migrate
 from edgedeploy.errors import UserError
-from edgedeploy.record import RunRecord
 
 if TYPE_CHECKING:
     import duckdb
+
+    # pydantic takes longer to import than 20,000 runs take to list
+    from edgedeploy.record import RunRecord
 
 RUN = "run.json"
 PARTIAL = "run.partial.json"
@@ -63,15 +64,33 @@ class Store:
     def experiment_file(self, experiment: str) -> Path:
         return self.root / EXPERIMENTS / f"{safe(experiment)}.json"
 
-    def ids(self) -> list[str]:
-        """The finished runs, the oldest first (ids begin with the time)."""
+    def stamps(self) -> dict[str, str]:
+        """The finished runs, the oldest first (ids begin with the time), each with what changes when its record does."""
+        return self.files(RUN)
+
+    def files(self, name: str) -> dict[str, str]:
+        """The runs that have a file of this name, the oldest first, each with that file's size, time and inode."""
         try:
-            names = os.listdir(self.root)
+            root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
-            return []
-        root = os.fspath(self.root)
-        # strings, not Path objects: of 20,000 runs those alone would take a second
-        return sorted(name for name in names if _SAFE.fullmatch(name) and os.path.exists(f"{root}/{name}/{RUN}"))
+            return {}
+        try:
+            found = {}
+            # strings beneath a descriptor, not Path objects: of 20,000 runs those alone would take a second
+            for run in sorted(os.listdir(root)):
+                if _SAFE.fullmatch(run):
+                    try:
+                        status = os.stat(f"{run}/{name}", dir_fd=root)
+                    except OSError:
+                        continue
+                    found[run] = f"{status.st_size}.{status.st_mtime_ns}.{status.st_ino}"
+            return found
+        finally:
+            os.close(root)
+
+    def ids(self) -> list[str]:
+        """The finished runs, the oldest first."""
+        return list(self.stamps())
 
     def runs_of(self, experiment: str) -> list[str]:
         """The finished runs of an experiment, in its order."""
@@ -100,6 +119,9 @@ class Store:
     def _parse(self, file: Path, run: str) -> RunRecord:
         from pydantic import ValidationError
 
+        from device_runner.results.migrations import migrate
+        from edgedeploy.record import RunRecord
+
         data = migrate(load_json(file), str(file))
         try:
             record = RunRecord.model_validate(data)
@@ -112,13 +134,14 @@ class Store:
         return record
 
     def query(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
-        """Run SQL over the view `samples`: run, launch, phase, stage, index, start_ns, elapsed_ns, flags."""
+        """Run SQL over the view `samples`: run, launch, phase, stage, index, start_ns, elapsed_ns, flags.
+
+        Raises UserError for samples that cannot be read.
+        """
+        from device_runner.results import compaction
+
         connection = connect()
-        files = [str(self.directory(run) / SAMPLES) for run in self.ids() if (self.directory(run) / SAMPLES).is_file()]
-        if files:
-            connection.from_parquet(files, union_by_name=True).create_view("samples")
-        else:
-            connection.execute(f"CREATE TABLE samples ({SAMPLE_COLUMNS})")
+        compaction.create_view(connection, self)
         return connection.execute(sql, parameters or [])
 
     def samples(self, run: str) -> Iterator[tuple[Any, ...]]:

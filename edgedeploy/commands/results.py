@@ -81,16 +81,18 @@ def list_(out: str, as_json: bool) -> int:
     found, broken = index.entries(store)
     for reason in broken:
         click.echo(f"edgedeploy: {clean(reason)}", err=True)
-    entries = [{**vars(entry), "path": f"{store.root}/{entry.id}"} for entry in found]
     if as_json:
+        entries = [{**entry._asdict(), "path": f"{store.root}/{entry.id}"} for entry in found]
         click.echo(json.dumps({"runs": entries}, indent=1))
-    elif not entries:
+    elif not found:
         click.echo(f"no runs in {out}; make some with: edgedeploy bench", err=True)
     else:
-        for entry in entries:
-            state = f"{entry['median_ms']:.3f} ms" if entry["valid"] and entry["median_ms"] is not None else "not valid"
-            names = f"{entry['subject']} {entry['operator']} on {entry['runtime']}-{entry['backend']}"
-            click.echo(clean(f"{entry['id']}  {names}, {entry['threads']} thread(s), {entry['device']}: {state}"))
+        lines = []
+        for entry in found:
+            state = f"{entry.median_ms:.3f} ms" if entry.valid and entry.median_ms is not None else "not valid"
+            names = f"{entry.subject} {entry.operator} on {entry.runtime}-{entry.backend}"
+            lines.append(clean(f"{entry.id}  {names}, {entry.threads} thread(s), {entry.device}: {state}"))
+        click.echo("\n".join(lines))
     return 1 if broken else 0
 
 
@@ -153,6 +155,37 @@ def samples(run: str, as_csv: bool, out: str, as_json: bool) -> int:
     lines.writerow(_COLUMNS)
     for sample in taken:
         lines.writerow([clean(value) if isinstance(value, str) else value for value in sample])
+    return 0
+
+
+@command.command("query")
+@click.argument("sql", metavar="SQL")
+@_runs
+@_json
+def query(sql: str, out: str, as_json: bool) -> int:
+    """Ask the samples of all finished runs, and the runs, with DuckDB's SQL; the answer is CSV.
+
+    Tables: samples (run, launch, phase, stage, index, start_ns, elapsed_ns, flags) and runs (what `results list --json` says of
+    each: id, subject, operator, device, valid, ...). Sees no other file and changes nothing.
+
+    \b
+    Examples:
+      edgedeploy results query "SELECT run, count(*) FROM samples GROUP BY run"
+      edgedeploy results query "SELECT device, count(*) FROM runs WHERE valid GROUP BY device" --json
+    """
+    import csv
+
+    from device_runner.results import sql as asked
+    from edgedeploy.terminal import clean
+
+    names, rows = asked.ask(_store(out), sql)
+    if as_json:
+        click.echo(json.dumps({"columns": names, "rows": rows}, indent=1, default=str))
+        return 0
+    lines = csv.writer(sys.stdout, lineterminator="\n")
+    lines.writerow([clean(name) for name in names])
+    for row in rows:
+        lines.writerow([clean(value) if isinstance(value, str) else value for value in row])
     return 0
 
 
