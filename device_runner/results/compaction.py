@@ -52,11 +52,7 @@ def create_view(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
     if len(loose) >= MIN_LOOSE and _pack(connection, store, stamps, packs, loose):
         packs = _packs(store, stamps)
         loose = _loose(stamps, packs)
-    _view(connection, packs, [_file(store, run) for run in loose])
-
-
-def _file(store: Store, run: str) -> str:
-    return f"{store.root}/{run}/{SAMPLES}"
+    _view(connection, packs, store.sample_files(loose))
 
 
 def _loose(stamps: Iterable[str], packs: Iterable[_Pack]) -> list[str]:
@@ -67,7 +63,7 @@ def _loose(stamps: Iterable[str], packs: Iterable[_Pack]) -> list[str]:
 def _packs(store: Store, stamps: dict[str, str]) -> list[_Pack]:
     """The packs that something is taken from, the largest first; those that nothing is, for an hour, are removed."""
     listed: list[tuple[Path, dict[str, str]]] = []
-    folder = store.root / FOLDER
+    folder = store.beside / FOLDER
     if folder.is_symlink():
         return []
     for about in sorted(folder.glob("*.json")):
@@ -137,7 +133,7 @@ def _pack(
         if len(pack.own) > 2 * len(gathered):
             break
         gathered += pack.own
-    folder, name = store.root / FOLDER, secrets.token_hex(8)
+    folder, name = store.beside / FOLDER, secrets.token_hex(8)
     scratch = folder / f".{name}.part"
     runs = {run: stamps[run] for run in sorted(gathered)}
     if folder.is_symlink():
@@ -145,7 +141,7 @@ def _pack(
     try:
         folder.mkdir(exist_ok=True)
         # without union_by_name no file is opened twice; they are all alike, or the query says which is not
-        read = connection.from_parquet([_file(store, run) for run in runs]).select(_NAMES)
+        read = connection.from_parquet(store.sample_files(list(runs))).select(_NAMES)
         read.write_parquet(str(scratch), compression="zstd")
         target = folder / f"{name}.parquet"
         scratch.rename(target)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FILE = ".index.sqlite"
 #: another one is another layout, and the index is made anew
 _VERSION = 1
+#: with more runs than this to read, what another host has read is asked for first, and given to the next one afterwards
+SHARED_FROM = 100
 #: another process may be adding what it found
 _WAIT_SEC = 5.0
 
@@ -54,27 +56,34 @@ def entry_of(record: RunRecord) -> Entry:
 
 def entries(store: Store) -> tuple[list[Entry], list[str]]:
     """(the finished runs, the oldest first; what is wrong with those that cannot be read). The latter are tried each time."""
-    kept = _load(store.root / FILE)
-    found: list[Entry] = []
-    new: dict[str, tuple[str, Entry]] = {}
-    broken: list[str] = []
+    kept = _load(store.beside / FILE)
     stamps = store.stamps()
-    for run, stamp in stamps.items():
-        known = kept.get(run)
-        if known is not None and known[0] == stamp:
-            found.append(known[1])
-            continue
-        try:
-            entry = entry_of(store.read(run))
-        except UserError as error:
-            broken.append(str(error))
-            continue
-        new[run] = (stamp, entry)
-        found.append(entry)
+    known = {run: value for run, value in kept.items() if stamps.get(run) == value[0]}
+    unknown = [run for run in stamps if run not in known]
+    if len(unknown) > SHARED_FROM:
+        known |= {run: value for run, value in _parse(store.shared_index()).items() if stamps.get(run) == value[0]}
+        unknown = [run for run in stamps if run not in known]
+    broken: list[str] = []
+    for run, record in zip(unknown, store.read_all(unknown), strict=True):
+        if isinstance(record, UserError):
+            broken.append(str(record))
+        else:
+            known[run] = (stamps[run], entry_of(record))
+    new = {run: value for run, value in known.items() if kept.get(run) != value}
     gone = kept.keys() - stamps.keys()
     if new or gone:
-        _save(store.root / FILE, new, gone)
-    return found, broken
+        _save(store.beside / FILE, new, gone)
+    if len(unknown) > SHARED_FROM:
+        store.share_index(json.dumps([[run, stamp, entry] for run, (stamp, entry) in sorted(known.items())]).encode())
+    return [known[run][1] for run in stamps if run in known], broken
+
+
+def _parse(content: bytes) -> dict[str, tuple[str, Entry]]:
+    """As `store.share_index` was given it; nothing where it is not that."""
+    try:
+        return {run: (stamp, Entry(*entry)) for run, stamp, entry in json.loads(content or b"[]")}
+    except (ValueError, TypeError, RecursionError):
+        return {}
 
 
 def _open(file: Path) -> sqlite3.Connection:

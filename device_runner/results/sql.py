@@ -31,7 +31,10 @@ def ask(store: Store, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         compaction.create_view(connection, store)
         _runs(connection, store)
         # the views read the store's files; nothing else of this host is any of the query's business
-        connection.execute("SET allowed_directories = ?", [[f"{store.root.resolve()}/", f"{store.root}/"]])
+        connection.execute(
+            "SET allowed_directories = ?",
+            [[f"{path}/" for root in (store.root, store.beside) for path in (root, root.resolve())]],
+        )
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         asked = connection.execute(sql)

@@ -107,10 +107,10 @@ def command(
     from device_runner import benching, inventory
     from device_runner.device_plan import for_device
     from device_runner.results import summary, table
-    from device_runner.results.store import Store
+    from device_runner.results.opening import open_store
     from edgedeploy.progress import StatusLine
 
-    store, progress = Store(Path(out)), StatusLine(sys.stderr)
+    store, progress = open_store(out), StatusLine(sys.stderr)
     running: list[str] = []
     try:
         if experiment is not None:
@@ -149,7 +149,7 @@ def command(
     if as_json:
         import json
 
-        runs = [summary.as_json(row, store.directory(row.record.id)) for row in rows]
+        runs = [summary.as_json(row, store.place(row.record.id)) for row in rows]
         click.echo(json.dumps({"experiment": finished.id, "runs": runs}, indent=1))
     else:
         table.show(rows)

@@ -29,11 +29,9 @@ def _json(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _store(out: str) -> Store:
-    from pathlib import Path
+    from device_runner.results.opening import open_store
 
-    from device_runner.results.store import Store
-
-    return Store(Path(out))
+    return open_store(out)
 
 
 def _rows(store: Store, identifier: str) -> list[Row]:
@@ -41,14 +39,14 @@ def _rows(store: Store, identifier: str) -> list[Row]:
     from device_runner.results import summary
     from edgedeploy.errors import UserError
 
-    if store.experiment_file(identifier).is_file():
+    if store.has_experiment(identifier):
         records = [store.read(run) for run in store.runs_of(identifier)]
         if not records:
             raise UserError(f"{identifier} is not finished; go on with: edgedeploy bench --resume {identifier}")
         return summary.rows(records)
     record = store.read(identifier)
-    beside = store.root / "experiments" / f"{record.experiment.id}.json"
-    together = [store.read(run) for run in store.runs_of(record.experiment.id)] if beside.is_file() else [record]
+    beside = store.has_experiment(record.experiment.id)
+    together = [store.read(run) for run in store.runs_of(record.experiment.id)] if beside else [record]
     return [row for row in summary.rows(together) if row.record.id == identifier]
 
 
@@ -82,7 +80,7 @@ def list_(out: str, as_json: bool) -> int:
     for reason in broken:
         click.echo(f"edgedeploy: {clean(reason)}", err=True)
     if as_json:
-        entries = [{**entry._asdict(), "path": f"{store.root}/{entry.id}"} for entry in found]
+        entries = [{**entry._asdict(), "path": store.place(entry.id)} for entry in found]
         click.echo(json.dumps({"runs": entries}, indent=1))
     elif not found:
         click.echo(f"no runs in {out}; make some with: edgedeploy bench", err=True)
@@ -114,7 +112,7 @@ def show(identifier: str, out: str, as_json: bool) -> int:
     rows = _rows(store, identifier)
     single = identifier == rows[0].record.id
     if as_json:
-        found = [summary.as_json(row, store.directory(row.record.id)) for row in rows]
+        found = [summary.as_json(row, store.place(row.record.id)) for row in rows]
         record = rows[0].record.model_dump(mode="json")
         document = {**found[0], "record": record} if single else {"experiment": identifier, "runs": found}
         click.echo(json.dumps(document, indent=1))
@@ -253,7 +251,7 @@ def export(runs: tuple[str, ...], form: Any, target: str, out: str, as_json: boo
     store = _store(out)
     ids: list[str] = []
     for identifier in runs:
-        named = store.runs_of(identifier) if store.experiment_file(identifier).is_file() else [identifier]
+        named = store.runs_of(identifier) if store.has_experiment(identifier) else [identifier]
         if not named:
             raise UserError(f"{identifier} has no finished run; go on with: edgedeploy bench --resume {identifier}")
         ids += named
@@ -279,6 +277,31 @@ def path(run: str, out: str, as_json: bool) -> int:
     """
     store = _store(out)
     store.read(run)
-    directory = str(store.directory(run))
+    directory = store.place(run)
     click.echo(json.dumps({"run": run, "path": directory}) if as_json else directory)
+    return 0
+
+
+@command.command("push")
+@click.option("--out", required=True, metavar="URL", help="The bucket: s3://BUCKET/FOLDER.")
+@click.option(
+    "--from", "source", type=click.Path(file_okay=False, exists=True), metavar="DIR",
+    help="A store in a directory. Without it, what is finished on this host and could not be uploaded.",
+)  # fmt: skip
+@_json
+def push(out: str, source: str | None, as_json: bool) -> int:
+    """Upload finished runs to a bucket; what is there already is left, and what is uploaded from a directory stays there.
+
+    \b
+    Examples:
+      edgedeploy results push --out s3://lab/runs
+      edgedeploy results push --from runs --out s3://lab/runs
+    """
+    from device_runner.results import pushing
+
+    done = pushing.push(out, source)
+    if as_json:
+        click.echo(json.dumps({"uploaded": done.uploaded, "there_already": done.there}, indent=1))
+    else:
+        click.echo(f"{len(done.uploaded)} run(s) uploaded, {len(done.there)} there already")
     return 0
