@@ -88,11 +88,6 @@ def workload(path: Path, session: Session, shapes: Mapping[str, tuple[int, ...]]
     )  # fmt: skip
 
 
-def digest_of(path: Path) -> str:
-    """What a bare model file, with its companions, is known by in a record."""
-    return _digest(path, _companions(path))
-
-
 def _companions(path: Path) -> tuple[Path, ...]:
     """Files that exporters write weights to beside the model's own: `x.onnx.data` (torch), `x.onnx_data` (optimum)."""
     beside = (path.with_name(path.name + end) for end in (".data", "_data"))

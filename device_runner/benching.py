@@ -92,8 +92,8 @@ def bench(
         written = set_out(
             found, [(target, how)], seed, shapes, with_accuracy=with_accuracy, passes=passes, identifier=identifier
         )  # fmt: skip
-        if store.experiment_file(written.id).exists():
-            raise UserError(f"{store.root}: experiment {written.id} is there already; go on with --resume")
+        if store.has_experiment(written.id):
+            raise UserError(f"{store}: experiment {written.id} is there already; go on with --resume")
         experiment.write(store, written)
         started(written.id)
         by_run = {entry.run: workload for entry, workload in zip(written.artifacts, workloads, strict=True)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -13,10 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from device_runner.durable import write_whole
 from device_runner.order import Step, abba
 from device_runner.passes import Pass
-from device_runner.results.store import EXPERIMENTS, Store, load_json, safe
+from device_runner.results.store import EXPERIMENTS, Store, safe
 from edgedeploy.artifact import Sha256
 from edgedeploy.errors import UserError
 from edgedeploy.record import Plan
@@ -89,21 +87,16 @@ def plan_order(artifacts: tuple[Entry, ...], launches: int, seed: int) -> tuple[
 
 def write(store: Store, experiment: ExperimentFile) -> None:
     """Write the experiment down. Raises UserError when the store cannot be written."""
-    try:
-        (store.root / EXPERIMENTS).mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise UserError(f"{store.root}: not a directory to keep runs in; give another --out") from None
-    text = json.dumps(experiment.model_dump(mode="json"), indent=1)
-    write_whole(store.experiment_file(experiment.id), (text + "\n").encode())
+    store.write_experiment(experiment.id, experiment.model_dump(mode="json"))
 
 
 def read(store: Store, identifier: str) -> ExperimentFile:
     """An experiment. Raises UserError when there is none of that id, or when its file was tampered with."""
+    if not store.has_experiment(identifier):
+        raise UserError(f"{store}: no experiment {identifier!r}; is this the --out it was started with?")
     file = store.experiment_file(identifier)
-    if not file.is_file():
-        raise UserError(f"{store.root}: no experiment {identifier!r}; is this the --out it was started with?")
     try:
-        experiment = ExperimentFile.model_validate(_migrated(load_json(file)))
+        experiment = ExperimentFile.model_validate(_migrated(store.experiment(identifier)))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise UserError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
@@ -126,6 +119,7 @@ def _migrated(data: dict[str, Any]) -> dict[str, Any]:
 def locked(store: Store, identifier: str) -> Iterator[None]:
     """Only one process goes on with an experiment. Raises UserError when another one does so now."""
     file = store.root / EXPERIMENTS / f".{safe(identifier)}.lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
     # a lock of the kernel's, not a file's presence: it goes with the process that held it, however that ended
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

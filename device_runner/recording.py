@@ -10,7 +10,7 @@ from device_runner.launches import failed, lasting
 from device_runner.plans import sustained, until
 from device_runner.plans.until import MIN_LAUNCHES
 from device_runner.results.statistics import estimate, scaled
-from device_runner.results.store import RUN, Store
+from device_runner.results.store import Store
 from device_runner.results.writer import RunWriter, next_index
 from device_runner.samples import Samples
 from device_runner.validity import look
@@ -32,7 +32,7 @@ class Recording:
     ) -> None:
         self.run, self.workload, self._plan = run, workload, plan
         self._device, self._software = device, software
-        self.finished = (store.directory(run) / RUN).is_file()
+        self.finished = store.is_finished(run)
         before = store.read(run) if self.finished else store.read_partial(run)
         self._created = before.created if before else now()
         self.launches: list[Launch] = list(before.launches) if before else []

@@ -21,6 +21,7 @@ from device_runner.conditions import machine
 from device_runner.deadline import Deadline
 from device_runner.inventory.address import identity
 from device_runner.relay import Relay
+from device_runner.results.opening import open_store
 from device_runner.results.store import Store
 from device_runner.runner import CALL_SEC
 from device_runner.turns import Turns
@@ -105,7 +106,7 @@ def resume(
             failures.append(Failure(part.device, error))
     refuse_twice(list(found.values()))
     finished = _run(store, written, found, progress, lambda: None, resumes=True, waits=waits) if found else None
-    records = [store.read(run) for run in written.runs if (store.directory(run) / "run.json").is_file()]
+    records = [store.read(run) for run in written.runs if store.is_finished(run)]
     return Finished(written.id, records, failures + (finished.failures if finished else []))
 
 
@@ -131,7 +132,7 @@ def _run(
         if resumes:
             stack.enter_context(experiment.locked(store, written.id))
         for name in names:
-            crew.start(name, (str(store.root), written, devices[name], resumes, waits))
+            crew.start(name, (str(store), written, devices[name], resumes, waits))
         try:
             crew.work(lambda: stack.enter_context(experiment.locked(store, written.id)))
         except BaseException:
@@ -261,7 +262,7 @@ def _measure(
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERMINAL)
     part = next(part for part in written.parts if part.device == device.name)
-    store, relay = Store(Path(root)), Relay(connection)
+    store, relay = open_store(root), Relay(connection)
 
     def ready(session: Session) -> None:
         kernel = machine.running_kernel(session.transport, Deadline.after(CALL_SEC))

@@ -11,10 +11,12 @@ import click
 
 def clean(text: object, limit: int = 2000) -> str:
     """`text` with control and formatting characters (escape codes, line breaks, bidirectional marks) made visible."""
-    shown = "".join(
+    shown = str(text)[: limit + 1]
+    # nearly every text; all that is replaced below counts as not printable
+    shown = shown if shown.isprintable() else "".join(
         character if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
         else character.encode("unicode_escape").decode()
-        for character in str(text)[: limit + 1]
+        for character in shown
     )  # fmt: skip
     return shown if len(shown) <= limit else shown[:limit] + "…"
 

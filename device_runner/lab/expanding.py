@@ -53,7 +53,7 @@ def _jobs(
     paths = artifacts.find(_paths(entry.artifacts, base))
     for path in paths:
         if path not in digests:
-            digests[path] = bundle.read(path).digest if path.is_dir() else bare.digest_of(path)
+            digests[path] = bundle.read(path).digest if path.is_dir() else bare.digest(path)
     names = sorted({name for said in entry.devices for name in _named(said, known, file)})
     how = plan.how(entry)
     for repeat in range(entry.repeats):

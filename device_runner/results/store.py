@@ -1,4 +1,4 @@
-"""The run store: a directory of runs.
+"""The run store: a directory of runs. (`object_store.ObjectStore` is one at a URL.)
 
 `ROOT/<run>/run.json` is written last and whole: where it is, the run is finished. Until then there is `run.partial.json`
 and the append-only `samples.jsonl`. `ROOT/experiments/<id>.json` holds what an experiment set out to do.
@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from device_runner.durable import write_whole
 from device_runner.results.duck import connect
-from device_runner.results.migrations import migrate
 from edgedeploy.errors import UserError
-from edgedeploy.record import RunRecord
 
 if TYPE_CHECKING:
     import duckdb
+
+    # pydantic takes longer to import than 20,000 runs take to list
+    from edgedeploy.record import RunRecord
 
 RUN = "run.json"
 PARTIAL = "run.partial.json"
@@ -42,19 +44,56 @@ def load_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_RECORD_BYTES:
             raise UserError(f"{path}: over {MAX_RECORD_BYTES} bytes, not one of ours")
-        data = json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise UserError(f"{path}: not readable as JSON ({error})") from None
+    return as_json(content, str(path))
+
+
+def as_json(content: bytes, where: str) -> dict[str, Any]:
+    """A JSON object. Raises UserError naming `where` it was read when it is none."""
+    try:
+        data = json.loads(content.decode())
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not readable as JSON ({error})") from None
     if not isinstance(data, dict):
-        raise UserError(f"{path}: not a JSON object")
+        raise UserError(f"{where}: not a JSON object")
     return data
 
 
+def parse(data: dict[str, Any], where: str, run: str) -> RunRecord:
+    """The record of `run`, of whatever version. Raises UserError naming `where` it was read."""
+    from pydantic import ValidationError
+
+    from device_runner.results.migrations import migrate
+    from edgedeploy.record import RunRecord
+
+    try:
+        record = RunRecord.model_validate(migrate(data, where))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        at = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{where}: {at}: {first['msg']}") from None
+    if record.id != run:
+        raise UserError(f"{where}: is the record of {record.id}, not of {run}")
+    return record
+
+
 class Store:
-    """A store that is only read; a `results.writer.RunWriter` writes one run of it."""
+    """A store that is only read; a `results.writer.RunWriter` writes one run of it.
+
+    root: where runs are written. beside: where what is derived from them is kept.
+    """
 
     def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+        self.root = self.beside = Path(root)
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def place(self, run: str) -> str:
+        """Where a finished run is, as people are told."""
+        return f"{self.root}/{safe(run)}"
 
     def directory(self, run: str) -> Path:
         """Where a run is. Raises UserError for an id that is none."""
@@ -63,63 +102,112 @@ class Store:
     def experiment_file(self, experiment: str) -> Path:
         return self.root / EXPERIMENTS / f"{safe(experiment)}.json"
 
-    def ids(self) -> list[str]:
-        """The finished runs, the oldest first (ids begin with the time)."""
+    def stamps(self) -> dict[str, str]:
+        """The finished runs, the oldest first (ids begin with the time), each with what changes when its record does."""
+        return self.files(RUN)
+
+    def files(self, name: str) -> dict[str, str]:
+        """The runs that have a file of this name, the oldest first, each with that file's size, time and inode."""
         try:
-            names = os.listdir(self.root)
+            root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
-            return []
-        root = os.fspath(self.root)
-        # strings, not Path objects: of 20,000 runs those alone would take a second
-        return sorted(name for name in names if _SAFE.fullmatch(name) and os.path.exists(f"{root}/{name}/{RUN}"))
+            return {}
+        try:
+            found = {}
+            # strings beneath a descriptor, not Path objects: of 20,000 runs those alone would take a second
+            for run in sorted(os.listdir(root)):
+                if _SAFE.fullmatch(run):
+                    try:
+                        status = os.stat(f"{run}/{name}", dir_fd=root)
+                    except OSError:
+                        continue
+                    found[run] = f"{status.st_size}.{status.st_mtime_ns}.{status.st_ino}"
+            return found
+        finally:
+            os.close(root)
+
+    def is_finished(self, run: str) -> bool:
+        return (self.directory(run) / RUN).is_file()
+
+    def publish(self, run: str) -> None:
+        """Called when a run was finished in `root`: here that is all there is to do."""
+
+    def shared_index(self) -> bytes:
+        """The index as another host gave it to `share_index`; empty here, where all hosts see the same index."""
+        return b""
+
+    def share_index(self, content: bytes) -> None:
+        """Give other hosts the index."""
+
+    def has_experiment(self, experiment: str) -> bool:
+        return self.experiment_file(experiment).is_file()
+
+    def experiment(self, experiment: str) -> dict[str, Any]:
+        """What an experiment set out to do. Raises UserError where it is not there or not readable."""
+        return load_json(self.experiment_file(experiment))
+
+    def write_experiment(self, experiment: str, document: dict[str, Any]) -> None:
+        """Raises UserError when the store cannot be written."""
+        file = self.experiment_file(experiment)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UserError(f"{self.root}: not a directory to keep runs in; give another --out") from None
+        write_whole(file, (json.dumps(document, indent=1) + "\n").encode())
+
+    def ids(self) -> list[str]:
+        """The finished runs, the oldest first."""
+        return list(self.stamps())
 
     def runs_of(self, experiment: str) -> list[str]:
         """The finished runs of an experiment, in its order."""
-        file = self.experiment_file(experiment)
-        planned = load_json(file).get("artifacts")
+        planned = self.experiment(experiment).get("artifacts")
         if not isinstance(planned, list) or not all(isinstance(entry, dict) for entry in planned):
-            raise UserError(f"{file}: lists no artifacts, not an experiment")
+            raise UserError(f"{self}: experiment {experiment} lists no artifacts")
         named = [safe(str(entry.get("run"))) for entry in planned]
-        return [run for run in named if (self.directory(run) / RUN).is_file()]
+        return [run for run in named if self.is_finished(run)]
 
     def read(self, run: str) -> RunRecord:
         """A finished run. Raises UserError, saying how to go on, for one that is not finished or not there."""
         directory = self.directory(run)
         if (directory / RUN).is_file():
-            return self._parse(directory / RUN, run)
-        if (directory / PARTIAL).is_file():
-            experiment = self._parse(directory / PARTIAL, run).experiment.id
-            raise UserError(f"{run} is not finished; go on with: edgedeploy bench --resume {experiment}")
-        raise UserError(f"{self.root}: no run {run!r}; `edgedeploy results list` shows those there are")
+            return parse(load_json(directory / RUN), str(directory / RUN), run)
+        raise self.absent(run)
+
+    def absent(self, run: str) -> UserError:
+        """Why there is no such run, and how to go on."""
+        begun = self.read_partial(run)
+        if begun is not None:
+            return UserError(f"{run} is not finished; go on with: edgedeploy bench --resume {begun.experiment.id}")
+        return UserError(f"{self}: no run {run!r}; `edgedeploy results list` shows those there are")
+
+    def read_all(self, runs: Sequence[str]) -> Iterator[RunRecord | UserError]:
+        """Each of the runs as `read` would give it, or what is wrong with it."""
+        for run in runs:
+            try:
+                yield self.read(run)
+            except UserError as error:
+                yield error
 
     def read_partial(self, run: str) -> RunRecord | None:
         """A run that is not finished as far as it got; None when it never got anywhere."""
         file = self.directory(run) / PARTIAL
-        return self._parse(file, run) if file.is_file() else None
-
-    def _parse(self, file: Path, run: str) -> RunRecord:
-        from pydantic import ValidationError
-
-        data = migrate(load_json(file), str(file))
-        try:
-            record = RunRecord.model_validate(data)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise UserError(f"{file}: {where}: {first['msg']}") from None
-        if record.id != run:
-            raise UserError(f"{file}: is the record of {record.id}, not of {run}")
-        return record
+        return parse(load_json(file), str(file), run) if file.is_file() else None
 
     def query(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
-        """Run SQL over the view `samples`: run, launch, phase, stage, index, start_ns, elapsed_ns, flags."""
+        """Run SQL over the view `samples`: run, launch, phase, stage, index, start_ns, elapsed_ns, flags.
+
+        Raises UserError for samples that cannot be read.
+        """
+        from device_runner.results import compaction
+
         connection = connect()
-        files = [str(self.directory(run) / SAMPLES) for run in self.ids() if (self.directory(run) / SAMPLES).is_file()]
-        if files:
-            connection.from_parquet(files, union_by_name=True).create_view("samples")
-        else:
-            connection.execute(f"CREATE TABLE samples ({SAMPLE_COLUMNS})")
+        compaction.create_view(connection, self)
         return connection.execute(sql, parameters or [])
+
+    def sample_files(self, runs: Sequence[str]) -> list[str]:
+        """Of each run the Parquet file of its samples, on this host."""
+        return [f"{self.root}/{safe(run)}/{SAMPLES}" for run in runs]
 
     def samples(self, run: str) -> Iterator[tuple[Any, ...]]:
         """(launch, phase, stage, index, start_ns, elapsed_ns, flags) of a finished run, in the order they were taken.
@@ -129,13 +217,13 @@ class Store:
         import duckdb
 
         self.read(run)
-        file = self.directory(run) / SAMPLES
-        if not file.is_file():
+        (file,) = self.sample_files([run])
+        if not os.path.isfile(file):
             raise UserError(f"{file}: missing")
         connection = connect()
         try:
             columns = 'launch, phase, stage, "index", start_ns, elapsed_ns, flags'
-            found = connection.execute(f"SELECT {columns} FROM read_parquet(?) ORDER BY launch, start_ns", [str(file)])  # noqa: S608
+            found = connection.execute(f"SELECT {columns} FROM read_parquet(?) ORDER BY launch, start_ns", [file])  # noqa: S608
         except duckdb.Error as error:
             raise UserError(f"{file}: not readable ({str(error).splitlines()[0]})") from None
         # what can go wrong has gone wrong by now, before anybody has printed half of an answer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from device_runner.results.versus import ratio_of
@@ -72,7 +71,7 @@ def _slower_than_float(record: RunRecord, records: Sequence[RunRecord]) -> str |
     return f"int8 takes {slower.estimate:.2f}{bounds} times as long as {twin.artifact.operator} in float: {because}"
 
 
-def as_json(row: Row, directory: Path) -> dict[str, Any]:
+def as_json(row: Row, place: str) -> dict[str, Any]:
     """A row as `--json` prints it. Times in milliseconds."""
     record, artifact = row.record, row.record.artifact
 
@@ -81,7 +80,7 @@ def as_json(row: Row, directory: Path) -> dict[str, Any]:
 
     return {
         "id": record.id,
-        "path": str(directory),
+        "path": place,
         "experiment": record.experiment.id,
         "artifact": artifact.path,
         "digest": artifact.digest,

@@ -26,8 +26,8 @@ class RunWriter:
     def __init__(self, store: Store, run: str, stage: int | None = 0) -> None:
         """stage: what the samples are of; None for all stages of the artifact together."""
         self.directory = store.directory(run)
-        self.run, self._stage = run, stage
-        if (self.directory / RUN).exists():
+        self.run, self._stage, self._store = run, stage, store
+        if store.is_finished(run):
             raise UserError(f"{run} is finished; a finished run is never written again")
         self.log = self.directory / "log"
         self.log.mkdir(parents=True, exist_ok=True)
@@ -90,6 +90,7 @@ class RunWriter:
         write_whole(self.directory / RUN, _dump(record))
         for name in (PARTIAL, STREAM):
             (self.directory / name).unlink(missing_ok=True)
+        self._store.publish(self.run)
 
     def _to_parquet(self) -> None:
         import duckdb

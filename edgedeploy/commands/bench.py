@@ -124,10 +124,10 @@ def command(
     from device_runner import experiment as experiments
     from device_runner.device_plan import for_device
     from device_runner.passes import PASSES
-    from device_runner.results.store import Store
+    from device_runner.results.opening import open_store
     from edgedeploy.progress import StatusLine
 
-    store, progress = Store(Path(out)), StatusLine(sys.stderr)
+    store, progress = open_store(out), StatusLine(sys.stderr)
     running: list[str] = []
     finished: benching.Finished | side_by_side.Finished
     try:
@@ -208,7 +208,7 @@ def _show(
         import json
 
         document: dict[str, Any] = {
-            "experiment": identifier, "runs": [summary.as_json(row, store.directory(row.record.id)) for row in rows]
+            "experiment": identifier, "runs": [summary.as_json(row, store.place(row.record.id)) for row in rows]
         }  # fmt: skip
         if failures:
             failed = [

@@ -52,12 +52,10 @@ def command(runs: tuple[str, ...], margin: float, despite: str, limit: float | N
       edgedeploy compare BASELINE CANDIDATE --fail-if-slower 2% --json
       edgedeploy compare IDENTITY SPTQ DSPTQ
     """
-    from pathlib import Path
-
     from device_runner.results import several, versus
-    from device_runner.results.store import Store
+    from device_runner.results.opening import open_store
 
-    records = _records(Store(Path(out)), runs)
+    records = _records(open_store(out), runs)
     if len(records) > 2:
         if limit is not None:
             raise click.UsageError("--fail-if-slower is of one candidate: name a baseline and a candidate")
@@ -95,7 +93,7 @@ def _records(store: Store, runs: tuple[str, ...]) -> list[RunRecord]:
     from device_runner.results import checking
     from edgedeploy.errors import UserError
 
-    if len(runs) == 1 and store.experiment_file(runs[0]).is_file():
+    if len(runs) == 1 and store.has_experiment(runs[0]):
         of_experiment = store.runs_of(runs[0])
         if len(of_experiment) < 2:
             raise UserError(f"{runs[0]} has {len(of_experiment)} finished runs; name two to compare")

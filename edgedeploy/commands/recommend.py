@@ -49,14 +49,12 @@ def command(
       edgedeploy recommend 20260131-120000-abc123 --max-latency 20ms --objective accuracy
       edgedeploy recommend --subject film-minilm --json
     """
-    from pathlib import Path
-
     from device_runner.results import recommend
-    from device_runner.results.store import Store
+    from device_runner.results.opening import open_store
 
     records = [
         record
-        for record in _records(Store(Path(out)), runs)
+        for record in _records(open_store(out), runs)
         if subject in (None, record.artifact.subject) and device in (None, record.devices[0].name)
     ]
     found = recommend.recommend(records, limits, objective, margin)
@@ -74,11 +72,11 @@ def _records(store: Store, named: Sequence[str]) -> list[RunRecord]:
     if not named:
         runs = store.ids()
         if not runs:
-            raise UserError(f"no runs in {store.root}; make some with: edgedeploy bench")
+            raise UserError(f"no runs in {store}; make some with: edgedeploy bench")
         named = [store.read(runs[-1]).experiment.id]
     ids: list[str] = []
     for identifier in named:
-        found = store.runs_of(identifier) if store.experiment_file(identifier).is_file() else [identifier]
+        found = store.runs_of(identifier) if store.has_experiment(identifier) else [identifier]
         if not found:
             raise UserError(f"{identifier} has no finished run; go on with: edgedeploy bench --resume {identifier}")
         ids += found

@@ -63,14 +63,14 @@ def command(
     from pathlib import Path
 
     from device_runner.results import checking
+    from device_runner.results.opening import open_store
     from device_runner.results.report import gather, page, pull_request
-    from device_runner.results.store import Store
 
     if runs and last is not None:
         raise click.UsageError("give runs or --last, not both")
     target = Path(out or _PAGE) if out or kind == "html" else None
     _refuse(target, force)
-    store = Store(Path(root))
+    store = open_store(root)
     records, broken = gather.select(store, runs, last or 1)
     kept = [r for r in records if subject in (None, r.artifact.subject) and device in (None, r.devices[0].name)]
     kept = checking.looked_at(store, kept)

@@ -29,11 +29,9 @@ def _json(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _store(out: str) -> Store:
-    from pathlib import Path
+    from device_runner.results.opening import open_store
 
-    from device_runner.results.store import Store
-
-    return Store(Path(out))
+    return open_store(out)
 
 
 def _rows(store: Store, identifier: str) -> list[Row]:
@@ -41,14 +39,14 @@ def _rows(store: Store, identifier: str) -> list[Row]:
     from device_runner.results import checking, summary
     from edgedeploy.errors import UserError
 
-    if store.experiment_file(identifier).is_file():
+    if store.has_experiment(identifier):
         records = [store.read(run) for run in store.runs_of(identifier)]
         if not records:
             raise UserError(f"{identifier} is not finished; go on with: edgedeploy bench --resume {identifier}")
         return summary.rows(checking.looked_at(store, records))
     record = store.read(identifier)
-    beside = store.root / "experiments" / f"{record.experiment.id}.json"
-    together = [store.read(run) for run in store.runs_of(record.experiment.id)] if beside.is_file() else [record]
+    beside = store.has_experiment(record.experiment.id)
+    together = [store.read(run) for run in store.runs_of(record.experiment.id)] if beside else [record]
     together = [checking.looked_at(store, [each])[0] if each.id == identifier else each for each in together]
     return [row for row in summary.rows(together) if row.record.id == identifier]
 
@@ -59,7 +57,7 @@ def _ids(store: Store, named: tuple[str, ...]) -> list[str]:
 
     ids: list[str] = []
     for identifier in named:
-        found = store.runs_of(identifier) if store.experiment_file(identifier).is_file() else [identifier]
+        found = store.runs_of(identifier) if store.has_experiment(identifier) else [identifier]
         if not found:
             raise UserError(f"{identifier} has no finished run; go on with: edgedeploy bench --resume {identifier}")
         ids += found
@@ -95,16 +93,18 @@ def list_(out: str, as_json: bool) -> int:
     found, broken = index.entries(store)
     for reason in broken:
         click.echo(f"edgedeploy: {clean(reason)}", err=True)
-    entries = [{**vars(entry), "path": f"{store.root}/{entry.id}"} for entry in found]
     if as_json:
+        entries = [{**entry._asdict(), "path": store.place(entry.id)} for entry in found]
         click.echo(json.dumps({"runs": entries}, indent=1))
-    elif not entries:
+    elif not found:
         click.echo(f"no runs in {out}; make some with: edgedeploy bench", err=True)
     else:
-        for entry in entries:
-            state = f"{entry['median_ms']:.3f} ms" if entry["valid"] and entry["median_ms"] is not None else "not valid"
-            names = f"{entry['subject']} {entry['operator']} on {entry['runtime']}-{entry['backend']}"
-            click.echo(clean(f"{entry['id']}  {names}, {entry['threads']} thread(s), {entry['device']}: {state}"))
+        lines = []
+        for entry in found:
+            state = f"{entry.median_ms:.3f} ms" if entry.valid and entry.median_ms is not None else "not valid"
+            names = f"{entry.subject} {entry.operator} on {entry.runtime}-{entry.backend}"
+            lines.append(clean(f"{entry.id}  {names}, {entry.threads} thread(s), {entry.device}: {state}"))
+        click.echo("\n".join(lines))
     return 1 if broken else 0
 
 
@@ -126,7 +126,7 @@ def show(identifier: str, out: str, as_json: bool) -> int:
     rows = _rows(store, identifier)
     single = identifier == rows[0].record.id
     if as_json:
-        found = [summary.as_json(row, store.directory(row.record.id)) for row in rows]
+        found = [summary.as_json(row, store.place(row.record.id)) for row in rows]
         record = rows[0].record.model_dump(mode="json")
         document = {**found[0], "record": record} if single else {"experiment": identifier, "runs": found}
         click.echo(json.dumps(document, indent=1))
@@ -199,6 +199,37 @@ def samples(run: str, as_csv: bool, out: str, as_json: bool) -> int:
     lines.writerow(_COLUMNS)
     for sample in taken:
         lines.writerow([clean(value) if isinstance(value, str) else value for value in sample])
+    return 0
+
+
+@command.command("query")
+@click.argument("sql", metavar="SQL")
+@_runs
+@_json
+def query(sql: str, out: str, as_json: bool) -> int:
+    """Ask the samples of all finished runs, and the runs, with DuckDB's SQL; the answer is CSV.
+
+    Tables: samples (run, launch, phase, stage, index, start_ns, elapsed_ns, flags) and runs (what `results list --json` says of
+    each: id, subject, operator, device, valid, ...). Sees no other file and changes nothing.
+
+    \b
+    Examples:
+      edgedeploy results query "SELECT run, count(*) FROM samples GROUP BY run"
+      edgedeploy results query "SELECT device, count(*) FROM runs WHERE valid GROUP BY device" --json
+    """
+    import csv
+
+    from device_runner.results import sql as asked
+    from edgedeploy.terminal import clean
+
+    names, rows = asked.ask(_store(out), sql)
+    if as_json:
+        click.echo(json.dumps({"columns": names, "rows": rows}, indent=1, default=str))
+        return 0
+    lines = csv.writer(sys.stdout, lineterminator="\n")
+    lines.writerow([clean(name) for name in names])
+    for row in rows:
+        lines.writerow([clean(value) if isinstance(value, str) else value for value in row])
     return 0
 
 
@@ -285,6 +316,31 @@ def path(run: str, out: str, as_json: bool) -> int:
     """
     store = _store(out)
     store.read(run)
-    directory = str(store.directory(run))
+    directory = store.place(run)
     click.echo(json.dumps({"run": run, "path": directory}) if as_json else directory)
+    return 0
+
+
+@command.command("push")
+@click.option("--out", required=True, metavar="URL", help="The bucket: s3://BUCKET/FOLDER.")
+@click.option(
+    "--from", "source", type=click.Path(file_okay=False, exists=True), metavar="DIR",
+    help="A store in a directory. Without it, what is finished on this host and could not be uploaded.",
+)  # fmt: skip
+@_json
+def push(out: str, source: str | None, as_json: bool) -> int:
+    """Upload finished runs to a bucket; what is there already is left, and what is uploaded from a directory stays there.
+
+    \b
+    Examples:
+      edgedeploy results push --out s3://lab/runs
+      edgedeploy results push --from runs --out s3://lab/runs
+    """
+    from device_runner.results import pushing
+
+    done = pushing.push(out, source)
+    if as_json:
+        click.echo(json.dumps({"uploaded": done.uploaded, "there_already": done.there}, indent=1))
+    else:
+        click.echo(f"{len(done.uploaded)} run(s) uploaded, {len(done.there)} there already")
     return 0

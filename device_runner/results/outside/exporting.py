@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from device_runner.results.duck import connect
-from device_runner.results.store import SAMPLES, Store
+from device_runner.results.store import Store
 from edgedeploy.errors import UserError
 from edgedeploy.record import RunRecord
 from edgedeploy.terminal import clean
@@ -112,7 +112,7 @@ def _parquet(store: Store, records: Sequence[RunRecord], target: Path) -> None:
         launches = [(each.id, launch.index, launch.valid) for each in records for launch in each.launches]
         if launches:
             connection.executemany("INSERT INTO launches VALUES (?, ?, ?)", launches)
-        files = [str(store.directory(each.id) / SAMPLES) for each in records]
+        files = store.sample_files([each.id for each in records])
         connection.from_parquet(files, union_by_name=True).create_view("samples")
         chosen = ", ".join(f"runs.{name}" for name in _ABOUT)
         of_a_sample = ", ".join(

@@ -7,18 +7,16 @@ by block. An imported run says that it is one (`kind`), of which file, and the d
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
 
-from device_runner.durable import write_whole
 from device_runner.instant import now
 from device_runner.results.outside import table_file
 from device_runner.results.outside.columns import KEYS, Columns
 from device_runner.results.statistics import estimate, quantile, scaled
-from device_runner.results.store import EXPERIMENTS, RUN, Store
+from device_runner.results.store import Store
 from device_runner.results.writer import RunWriter
 from device_runner.samples import Samples
 from edgedeploy.artifact import Accuracy
@@ -49,17 +47,16 @@ def import_file(store: Store, file: Path, columns: Columns) -> tuple[str, list[R
     experiment = f"0-imported-{key[:12]}"
     groups = _groups(content, file.name, columns)
     runs = tuple(f"{experiment}.{at:02d}" for at in range(len(groups)))
-    if store.experiment_file(experiment).exists() and all((store.directory(run) / RUN).is_file() for run in runs):
+    if store.has_experiment(experiment) and all(store.is_finished(run) for run in runs):
         raise UserError(f"{file}: imported already, as {experiment}")
     described = Experiment(id=experiment, seed=0, runs=runs, order=())
     source = {"imported_from": file.name[:200], "imported_sha256": digest}
     records = [_record(run, names, group, described, source) for run, (names, group) in zip(runs, groups.items(), strict=True)]
-    (store.root / EXPERIMENTS).mkdir(parents=True, exist_ok=True)
     for record, group in zip(records, groups.values(), strict=True):
-        if not (store.directory(record.id) / RUN).is_file():
+        if not store.is_finished(record.id):
             _write(store, record, group)
     listed = {"imported": source, "artifacts": [{"run": run} for run in runs]}
-    write_whole(store.experiment_file(experiment), (json.dumps(listed, indent=1) + "\n").encode())
+    store.write_experiment(experiment, listed)
     return experiment, records
 
 

@@ -126,14 +126,14 @@ def select(store: Store, named: Sequence[str], last: int) -> tuple[list[RunRecor
                 raise
             broken.append(str(error))
     if not records:
-        raise UserError("; ".join(broken) or f"no runs in {store.root}; make some with: edgedeploy bench")
+        raise UserError("; ".join(broken) or f"no runs in {store}; make some with: edgedeploy bench")
     return records, broken
 
 
 def _named(store: Store, named: Sequence[str]) -> list[str]:
     ids: list[str] = []
     for identifier in named:
-        found = store.runs_of(identifier) if store.experiment_file(identifier).is_file() else [identifier]
+        found = store.runs_of(identifier) if store.has_experiment(identifier) else [identifier]
         if not found:
             raise UserError(f"{identifier} has no finished run; go on with: edgedeploy bench --resume {identifier}")
         ids += found

@@ -1,0 +1,44 @@
+"""Finished runs from this host into a bucket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from device_runner.results.object_store import ObjectStore
+from device_runner.results.opening import open_store
+from device_runner.results.store import EXPERIMENTS, Store, load_json
+from edgedeploy.errors import UserError
+
+
+@dataclass(frozen=True)
+class Pushed:
+    uploaded: list[str]
+    there: list[str]
+
+
+def push(url: str, directory: str | None) -> Pushed:
+    """Upload the finished runs and the experiments of a store in a directory; without one, what this host still has for that
+    bucket, which is then removed here. Raises UserError for an URL that is none."""
+    target = open_store(url)
+    if not isinstance(target, ObjectStore):
+        raise UserError(f"{url}: runs are uploaded to an S3 bucket: --out s3://BUCKET/FOLDER")
+    if directory is None:
+        waiting = target.pending()
+        for run in waiting:
+            target.publish(run)
+        return Pushed(waiting, [])
+    source = Store(Path(directory))
+    there = set(target.ids())
+    missing = [run for run in source.ids() if run not in there]
+    for file in sorted((source.root / EXPERIMENTS).glob("*.json")):
+        if not target.has_experiment(file.stem):
+            target.write_experiment(file.stem, load_json(file))
+
+    def one(run: str) -> bool:
+        # read first: what is not a record of ours is not passed on
+        source.read(run)
+        return target.upload(run, source.directory(run))
+
+    new = [run for run, uploaded in zip(missing, target.bucket.each(one, missing), strict=True) if uploaded]
+    return Pushed(new, [run for run in source.ids() if run not in new])
