@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def _samples(store: Store, run: str) -> dict[int, Samples]:
     """The samples of each launch. Raises UserError when they are not there or not readable."""
     import duckdb
 
-    file = store.directory(run) / SAMPLES
+    (file,) = map(Path, store.sample_files([run]))
     if not file.is_file():
         raise UserError(f"{file}: missing")
     connection = connect()
