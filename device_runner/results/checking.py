@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from device_runner.results.duck import connect
-from device_runner.results.store import SAMPLES, Store
+from device_runner.results.store import Store
 from device_runner.samples import Samples
 from device_runner.validity import look
 from edgedeploy.errors import UserError
