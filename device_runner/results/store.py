@@ -163,7 +163,7 @@ class Store:
         """The finished runs of an experiment, in its order."""
         planned = self.experiment(experiment).get("artifacts")
         if not isinstance(planned, list) or not all(isinstance(entry, dict) for entry in planned):
-            raise UserError(f"{self}: experiment {experiment} lists no artifacts")
+            raise UserError(f"{self}/{EXPERIMENTS}/{experiment}.json: lists no artifacts, not an experiment")
         named = [safe(str(entry.get("run"))) for entry in planned]
         return [run for run in named if self.is_finished(run)]
 

@@ -318,7 +318,7 @@ def test_accuracy_on_the_device_is_of_the_bundles_samples(store: Store, fast: Pa
 
 def test_the_json_of_a_row_is_json(pair: tuple[Finished, Store]) -> None:
     finished, store = pair
-    found = [summary.as_json(row, store.directory(row.record.id)) for row in summary.rows(finished.records)]
+    found = [summary.as_json(row, store.place(row.record.id)) for row in summary.rows(finished.records)]
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found[0]["speedup_over_identity"] is None
     assert set(found[1]["speedup_over_identity"]) >= {"estimate", "low", "high"}

@@ -62,7 +62,7 @@ def test_a_sustained_load_has_its_curve_and_both_ends(run_bench: Bench, store: S
     assert store.read(record.id) == record
     (row,) = summary.rows([record])
     assert any("under load: the first" in line for line in table.footer([row]))
-    assert summary.as_json(row, store.directory(record.id))["sustained"][0]["ratio"] == found.ratio
+    assert summary.as_json(row, store.place(record.id))["sustained"][0]["ratio"] == found.ratio
 
 
 def test_a_load_of_ten_minutes_is_compared_by_minutes_and_its_throttling_is_found() -> None:
