@@ -163,7 +163,7 @@ def test_a_phone_that_has_not_accepted_us_says_what_to_do_until_it_has(
         # the screen would tell adbd; here it looks at the keys when somebody comes
         pull_out(cable)
         plug_in(cable)
-        assert with_backoff(lambda: connect(serial_of(cable), way)).run(["echo", "hello"], soon()).text == "hello\n"
+        assert with_backoff(lambda: connect(serial_of(cable), way), attempts=6).run(["echo", "hello"], soon()).text == "hello\n"
 
 
 def test_attached_lists_what_adb_lists(server: AdbServer, connect: Connect, cable: FaultProxy) -> None:
