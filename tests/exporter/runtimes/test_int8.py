@@ -139,7 +139,7 @@ def test_executorch_weights_are_per_channel(works: dict[str, Any]) -> None:
     work = replace(works["bert"], calibration=works["bert"].calibration.take([0, 1]))
     exported = torch.export.export(work.model, torch_example(work)).module(check_guards=False)
     backend = ExecutorchXnnpack()
-    quantised, _ = backend.quantise(backend.calibrate(exported, work, "linear"), work, "linear", "minmax")
+    quantised, _, _ = backend.quantise(backend.calibrate(exported, work, "linear"), work, "linear", "minmax")
     called = Counter(str(node.target) for node in quantised.graph.nodes)
     linears = 6 * standins.LAYERS + 1
     assert called["quantized_decomposed.dequantize_per_channel.default"] == linears
