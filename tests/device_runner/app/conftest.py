@@ -19,10 +19,11 @@ ABI = "android-x86_64"
 
 
 @pytest.fixture(scope="session")
-def tool_root() -> Iterator[Path]:
+def tool_root() -> Path:
+    # not for longer: the tests after these have a cache of their own
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEDEPLOY_CACHE", str(CACHE))
-        yield tools.unpacked(lambda said: None)
+        return tools.unpacked(lambda said: None)
 
 
 @pytest.fixture(scope="session")
