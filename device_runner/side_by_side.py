@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 #: what a terminal sends to every process of its foreground
 _TERMINAL = (signal.SIGINT, signal.SIGHUP)
-_KINDS: dict[str, type[EdgedeployError]] = {"user": UserError, "transient": TransientError, "failed": InternalError}
+_KINDS: dict[str, type[EdgedeployError]] = {kind.kind: kind for kind in (UserError, TransientError, InternalError)}
 
 
 @dataclass(frozen=True)
@@ -277,7 +277,6 @@ def _measure(
         # stopped, or nobody is there any more to measure for
         raise SystemExit(130) from None
     except EdgedeployError as error:
-        kind = "user" if isinstance(error, UserError) else "transient" if isinstance(error, TransientError) else "failed"
-        connection.send(("failed", kind, str(error)))
+        connection.send(("failed", error.kind, str(error)))
     else:
         connection.send(("done",))

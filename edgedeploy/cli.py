@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 
 from edgedeploy import __version__
-from edgedeploy.errors import EdgedeployError, TransientError, UserError
+from edgedeploy.errors import EdgedeployError
 from edgedeploy.terminal import clean_lines
 
 #: command -> the line `edgedeploy --help` shows; its module is edgedeploy.commands.<command>
@@ -84,8 +84,7 @@ def _run(arguments: list[str], *, as_json: bool) -> NoReturn:
     except click.ClickException as error:
         _fail(error.format_message(), "user", 2, as_json=as_json)
     except EdgedeployError as error:
-        kind = "user" if isinstance(error, UserError) else "transient" if isinstance(error, TransientError) else "failed"
-        _fail(str(error), kind, error.exit_code, as_json=as_json and not error.reported)
+        _fail(str(error), error.kind, error.exit_code, as_json=as_json and not error.reported)
     except OSError as error:
         if error.filename is None:
             raise

@@ -2,9 +2,13 @@
 
 
 class EdgedeployError(Exception):
-    """Base of everything edgedeploy raises on purpose. `exit_code` is what the command line ends with."""
+    """Base of everything edgedeploy raises on purpose.
+
+    `exit_code` is what the command line ends with, `kind` what JSON calls it.
+    """
 
     exit_code = 1
+    kind = "failed"
     #: the command has said it on stdout itself (in its one JSON document); only stderr and the exit code are left to do
     reported = False
 
@@ -13,6 +17,7 @@ class UserError(EdgedeployError):
     """The user can fix it: the message says what is wrong and what to do. Shown without a traceback."""
 
     exit_code = 2
+    kind = "user"
 
 
 class BundleError(UserError):
@@ -23,6 +28,7 @@ class TransientError(EdgedeployError):
     """Trying again may help (a device that went away, a timeout). Retried with backoff, then recorded."""
 
     exit_code = 1
+    kind = "transient"
 
 
 class InternalError(EdgedeployError):

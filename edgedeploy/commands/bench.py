@@ -212,7 +212,7 @@ def _show(
         }  # fmt: skip
         if failures:
             failed = [
-                {"device": failure.device, "kind": _kind(failure.error), "message": str(failure.error)} for failure in failures
+                {"device": failure.device, "kind": failure.error.kind, "message": str(failure.error)} for failure in failures
             ]
             document |= {"failed": failed, "resume": _resume(identifier, out)}
         click.echo(json.dumps(document, indent=1))
@@ -222,10 +222,6 @@ def _show(
         click.echo(f"edgedeploy: {clean_lines(f'{failure.device}: {failure.error}')}", err=True)
     if failures:
         click.echo(f"edgedeploy: what was measured is kept; go on with: {_resume(identifier, out)}", err=True)
-
-
-def _kind(error: EdgedeployError) -> str:
-    return "user" if isinstance(error, UserError) else "transient" if isinstance(error, TransientError) else "failed"
 
 
 def _resume(experiment: str, out: str) -> str:
