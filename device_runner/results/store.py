@@ -167,6 +167,16 @@ class Store:
         named = [safe(str(entry.get("run"))) for entry in planned]
         return [run for run in named if self.is_finished(run)]
 
+    def runs_named(self, names: Sequence[str]) -> list[str]:
+        """The runs that are named, and those of experiments that are, each once. Raises UserError for one without any."""
+        ids: list[str] = []
+        for name in names:
+            found = self.runs_of(name) if self.has_experiment(name) else [name]
+            if not found:
+                raise UserError(f"{name} has no finished run; go on with: edgedeploy bench --resume {name}")
+            ids += found
+        return list(dict.fromkeys(ids))
+
     def read(self, run: str) -> RunRecord:
         """A finished run. Raises UserError, saying how to go on, for one that is not finished or not there."""
         directory = self.directory(run)

@@ -51,19 +51,6 @@ def _rows(store: Store, identifier: str) -> list[Row]:
     return [row for row in summary.rows(together) if row.record.id == identifier]
 
 
-def _ids(store: Store, named: tuple[str, ...]) -> list[str]:
-    """The runs that are named, or that are of an experiment that is, each once."""
-    from edgedeploy.errors import UserError
-
-    ids: list[str] = []
-    for identifier in named:
-        found = store.runs_of(identifier) if store.has_experiment(identifier) else [identifier]
-        if not found:
-            raise UserError(f"{identifier} has no finished run; go on with: edgedeploy bench --resume {identifier}")
-        ids += found
-    return list(dict.fromkeys(ids))
-
-
 @click.group()
 def command() -> None:
     """List and show what was measured.
@@ -157,7 +144,7 @@ def check(runs: tuple[str, ...], out: str, as_json: bool) -> int:
     from edgedeploy.terminal import clean
 
     store = _store(out)
-    records = [checking.look_again(store, store.read(run)) for run in _ids(store, runs)]
+    records = [checking.look_again(store, store.read(run)) for run in store.runs_named(runs)]
     lines = {record.id: words.said(record) for record in records}
     if as_json:
         click.echo(json.dumps({"runs": [{"run": record.id, "flags": summary.flags(record)} for record in records]}, indent=1))
@@ -294,7 +281,7 @@ def export(runs: tuple[str, ...], form: Any, target: str, out: str, as_json: boo
     from edgedeploy.terminal import clean
 
     store = _store(out)
-    records = [store.read(run) for run in _ids(store, runs)]
+    records = [store.read(run) for run in store.runs_named(runs)]
     exporting.export(store, records, Path(target), form)
     if as_json:
         click.echo(json.dumps({"path": target, "format": form, "runs": [record.id for record in records]}))

@@ -114,7 +114,7 @@ def select(store: Store, named: Sequence[str], last: int) -> tuple[list[RunRecor
 
     Raises UserError where there is none, where a name is none, or where there are more than a page can hold.
     """
-    ids = _named(store, named) if named else _newest(store, last)
+    ids = store.runs_named(named) if named else _newest(store, last)
     if len(ids) > MAX_RUNS:
         raise UserError(f"{len(ids)} runs, over the {MAX_RUNS} of a report; name fewer experiments or runs")
     records, broken = [], []
@@ -128,16 +128,6 @@ def select(store: Store, named: Sequence[str], last: int) -> tuple[list[RunRecor
     if not records:
         raise UserError("; ".join(broken) or f"no runs in {store}; make some with: edgedeploy bench")
     return records, broken
-
-
-def _named(store: Store, named: Sequence[str]) -> list[str]:
-    ids: list[str] = []
-    for identifier in named:
-        found = store.runs_of(identifier) if store.has_experiment(identifier) else [identifier]
-        if not found:
-            raise UserError(f"{identifier} has no finished run; go on with: edgedeploy bench --resume {identifier}")
-        ids += found
-    return list(dict.fromkeys(ids))
 
 
 def _newest(store: Store, last: int) -> list[str]:
