@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from edgedeploy.errors import UserError
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
@@ -70,3 +74,19 @@ def line_of(node: yaml.nodes.Node, where: list[Any]) -> int:
             break
         line, node = inner[0].start_mark.line, inner[1]
     return int(line) + 1
+
+
+def validated(
+    model: type[Model], data: dict[str, Any], root: yaml.nodes.Node | None, path: Path, reason: Callable[[Any, list[Any]], str]
+) -> Model:
+    """What `load` gave, as a model. Raises UserError with the line that is wrong.
+
+    reason: in words, of a pydantic error and the path of what it is about.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = [part for part in first["loc"] if part != "[key]"]
+        line = f":{line_of(root, where)}" if root is not None else ""
+        raise UserError(f"{path}{line}: {'.'.join(map(str, where)) or 'the file'}: {reason(first, where)}") from None

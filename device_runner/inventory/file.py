@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from device_runner.inventory.schema import Entry, Inventory
-from device_runner.strict_yaml import line_of, load, text_of
+from device_runner.strict_yaml import load, text_of, validated
 from edgedeploy.errors import UserError
 from edgedeploy.gates import Gates
 from edgedeploy.preparation import Preparation
@@ -71,13 +70,7 @@ def parse(text: str, path: Path) -> Document:
     data, root = load(text, path)
     if not isinstance(data, dict):
         raise UserError(f"{path}: it begins with `devices:`, with each device by its name below; see docs/devices.md")
-    try:
-        return Document(text, root, Inventory.model_validate(data))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = [part for part in first["loc"] if part != "[key]"]
-        line = f":{line_of(root, where)}" if root is not None else ""
-        raise UserError(f"{path}{line}: {'.'.join(map(str, where)) or 'the file'}: {_reason(first, where)}") from None
+    return Document(text, root, validated(Inventory, data, root, path, _reason))
 
 
 def _reason(error: Any, where: list[Any]) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from device_runner.strict_yaml import line_of, load, text_of
+from device_runner.strict_yaml import load, text_of, validated
 from edgedeploy.errors import UserError
 from edgedeploy.gates import Gates
 from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS, MAX_STREAMS, MAX_THREADS
@@ -120,13 +120,7 @@ def read(path: Path) -> LabPlan:
     data, root = load(text_of(path, MAX_BYTES, "a plan"), path)
     if not isinstance(data, dict):
         raise UserError(f"{path}: it begins with `name:` and `experiments:`; see docs/lab.md")
-    try:
-        return LabPlan.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = [part for part in first["loc"] if part != "[key]"]
-        line = f":{line_of(root, where)}" if root is not None else ""
-        raise UserError(f"{path}{line}: {'.'.join(map(str, where)) or 'the file'}: {_reason(first, where)}") from None
+    return validated(LabPlan, data, root, path, _reason)
 
 
 def _reason(error: Any, where: list[Any]) -> str:
