@@ -7,13 +7,12 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from device_runner.bundles import archives, c_library, fetch, given, prebuilt, sources
+from device_runner.bundles import archives, c_library, cmake, fetch, given, prebuilt
 from device_runner.bundles.located import MANIFEST, BundleFile, BundleManifest, RunnerBundle, default_root, read_bundle
 from device_runner.bundles.pins import LICENCES, Package, Pins, load_pins
 from device_runner.bundles.sources import sources_digest
@@ -21,7 +20,6 @@ from device_runner.bundles.toolchain import Toolchain, find_toolchain
 from edgedeploy import __version__
 from edgedeploy.errors import InternalError, UserError
 
-_BUILD_SEC = 1200
 _BUILT = "built from device_runner/native"
 #: the C++ library is linked into the runner, for boards whose own is older
 _OWN_LICENCE = "Apache-2.0 AND GPL-3.0-or-later WITH GCC-exception-3.1"
@@ -113,7 +111,10 @@ def _make(
         prebuilt.put(toolchain.prebuilt, made)
     else:
         say(f"compiling for {pins.abi} with {toolchain.description}")
-        _compile(toolchain, sdk, sanitize, made, work / "build", say)
+        settings = (
+            f"-DCMAKE_INSTALL_PREFIX={made}", f"-DEXECUTORCH_DIR={sdk}", f"-DEDGEBENCH_SANITIZE={'ON' if sanitize else 'OFF'}"
+        )  # fmt: skip
+        cmake.build(toolchain, work / "build", "install", settings, "the runner", say)
     ours = ("bin/edgebench", "lib/libedgebench_executorch.so", "lib/versions.json")
     for path in (*ours, *(("lib/libfbjni.so",) if pins.android else ())):
         files.append(_entry(made, path, _BUILT, None))
@@ -157,27 +158,6 @@ def _entry(made: Path, path: str, source: str, package: Package | None) -> Bundl
         package=name, version=version, licence=licence, repackaged=package.repackaged if package is not None else None,
         runtime=package.runtime if package is not None else "",
     )  # fmt: skip
-
-
-def _compile(toolchain: Toolchain, sdk: Path, sanitize: bool, made: Path, build_dir: Path, say: Callable[[str], None]) -> None:
-    configure = [
-        toolchain.cmake, "-S", str(sources.NATIVE), "-B", str(build_dir),
-        *(["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={toolchain.ninja}"] if toolchain.ninja else []),
-        *toolchain.all_settings(say), "-DCMAKE_BUILD_TYPE=Release",
-        f"-DCMAKE_INSTALL_PREFIX={made}", f"-DEXECUTORCH_DIR={sdk}", f"-DEDGEBENCH_VERSION={__version__}",
-        f"-DEDGEBENCH_SANITIZE={'ON' if sanitize else 'OFF'}",
-    ]  # fmt: skip
-    jobs = str(min(os.cpu_count() or 1, 8))
-    for command in (configure, [toolchain.cmake, "--build", str(build_dir), "--target", "install", "--parallel", jobs]):
-        # flags of the caller's environment would be in the program without being in the key
-        environment = {name: value for name, value in os.environ.items() if name not in ("CXXFLAGS", "LDFLAGS", "CPPFLAGS")}
-        # zig keeps what it made; a build of ours leaves nothing behind
-        environment |= {f"ZIG_{kind}_CACHE_DIR": str(build_dir / "zig") for kind in ("GLOBAL", "LOCAL")}
-        done = subprocess.run(
-            command, capture_output=True, text=True, env=environment, timeout=_BUILD_SEC, check=False
-        )  # fmt: skip
-        if done.returncode:
-            raise InternalError(f"the runner does not build:\n{(done.stdout + done.stderr)[-6000:]}")
 
 
 def _replace(made: Path, root: Path, old: Path) -> None:

@@ -12,7 +12,7 @@ _HERE = Path(__file__).resolve().parent
 NATIVE = _HERE.parent / "native"
 _SUFFIXES = (".cpp", ".h", ".txt", ".cmake", ".symbols", ".version")
 #: how an archive becomes a bundle
-_BUILDERS = ("assemble.py", "c_library.py", "ziglang.json")
+_BUILDERS = ("assemble.py", "c_library.py", "cmake.py", "ziglang.json")
 
 
 def sources_digest(abi: str) -> str:
