@@ -50,7 +50,7 @@ def entered(transport: Transport) -> Iterator[tuple[AppTransport, AppRunner]]:
     if not there.startswith("android-"):
         raise UserError("--in-app is for Android phones; this device has no apps")
     app = build.find(there)
-    installed = transport.run(["pm", "path", ID], deadline).text.startswith("package:")
+    installed = is_installed(transport, deadline)
     try:
         ensure(transport, app, installed, deadline)
         inside = AppTransport(transport, deadline)
@@ -64,6 +64,11 @@ def entered(transport: Transport) -> Iterator[tuple[AppTransport, AppRunner]]:
         # whatever ended it, a device that is out of reach included: what cannot be removed now is removed by who resumes
         with contextlib.suppress(EdgedeployError):
             leave(inside)
+
+
+def is_installed(transport: Transport, deadline: Deadline) -> bool:
+    """Whether the phone has an app of ours, of whatever build."""
+    return transport.run(["pm", "path", ID], deadline).text.startswith("package:")
 
 
 def ensure(transport: Transport, app: build.App, installed: bool, deadline: Deadline, *, to_stay: bool = False) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from device_runner import device_lock, install, plan
 from device_runner.app import build
-from device_runner.app.entering import INSTALL_SEC, ensure, uninstall
-from device_runner.app.sources import ID
+from device_runner.app.entering import INSTALL_SEC, ensure, is_installed, uninstall
 from device_runner.app.transport import HANDOVER, AppTransport
 from device_runner.deadline import Deadline
 from device_runner.retry import with_backoff
@@ -39,8 +38,7 @@ def push(device: Device, path: Path, how: Plan) -> str:
             there = with_backoff(lambda: install.abi(transport, deadline))
             if not there.startswith("android-"):
                 raise UserError("this device has no apps: it is no Android phone")
-            installed = transport.run(["pm", "path", ID], deadline).text.startswith("package:")
-            ensure(transport, build.find(there), installed, deadline, to_stay=True)
+            ensure(transport, build.find(there), is_installed(transport, deadline), deadline, to_stay=True)
             inside = AppTransport(transport, deadline)
             for file in sorted(found for found in Path(scratch, "plan").rglob("*") if found.is_file()):
                 target = f"plans/{name}/{file.relative_to(Path(scratch, 'plan'))}"
@@ -57,7 +55,7 @@ def remove(device: Device) -> bool:
         transport = with_backoff(device.connect)
         try:
             deadline = Deadline.after(INSTALL_SEC)
-            if not transport.run(["pm", "path", ID], deadline).text.startswith("package:"):
+            if not is_installed(transport, deadline):
                 return False
             uninstall(transport, deadline)
             return True

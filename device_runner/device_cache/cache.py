@@ -46,9 +46,8 @@ class DeviceCache:
 
     def use(self, names: Iterable[str]) -> None:
         """Lease these: before it is looked whether they are there. From now on nobody removes them, and they are used last."""
-        listed = sorted(set(names))
-        for start in range(0, len(listed), _AT_ONCE):
-            self._run(scripts.use(self._root, self._owner, listed[start : start + _AT_ONCE]))
+        for some in _batches(sorted(set(names))):
+            self._run(scripts.use(self._root, self._owner, some))
         self._renewed = time.monotonic()
 
     def renew(self) -> None:
@@ -121,15 +120,12 @@ class DeviceCache:
     def _remove(self, held: Holdings, items: Sequence[Item]) -> int:
         if held.stale:
             self._run(scripts.release(self._root, held.stale))
-        if held.debris:
-            for start in range(0, len(held.debris), _AT_ONCE):
-                self._run(scripts.discard(self._root, held.debris[start : start + _AT_ONCE]))
+        for some in _batches(held.debris):
+            self._run(scripts.discard(self._root, some))
         stored = {item.name: item for item in items if not item.runner}
         freed = 0
-        names = list(stored)
-        for start in range(0, len(names), _AT_ONCE):
-            gone = self._removed(names[start : start + _AT_ONCE])
-            freed += sum(stored[name].bytes for name in gone if name in stored)
+        for some in _batches(list(stored)):
+            freed += sum(stored[name].bytes for name in self._removed(some) if name in stored)
         for item in items:
             if item.runner:
                 gone = [name for place, files in item.files.items() for name in self._removed(files, (item.name, place))]
@@ -145,6 +141,10 @@ class DeviceCache:
             reason = "its work directory is gone" if done.exit_code == scripts.NO_ROOT else done.error_text
             raise TransientError(f"the device's cache cannot be looked after: {reason or f'exit code {done.exit_code}'}")
         return done
+
+
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE))
 
 
 def cache_of(device: Device, transport: Transport) -> DeviceCache:
