@@ -37,7 +37,7 @@ def perform(lease: Lease, progress: StatusLine, started: Callable[[str], None]) 
     for path in map(Path, work["paths"]):
         if not path.exists():
             raise Impossible(f"{path}: is gone")
-    if store.experiment_file(lease.experiment).is_file():
+    if store.has_experiment(lease.experiment):
         finished = benching.resume(lease.experiment, store, progress, started, devices=file)
     else:
         finished = _begin(lease, work, file, store, progress, started)
