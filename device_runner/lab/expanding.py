@@ -6,6 +6,7 @@ import fnmatch
 import glob
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,18 @@ _EXPERIMENT_SEC = 3.0
 #: with `until`, as far as can be known before
 _UNTIL_LAUNCHES = 15
 _WILD = "*?["
+#: also as a path has it, which makes one of two slashes
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def expand(plan: LabPlan, base: Path, devices: Path | None, out: Path | None = None) -> list[Wanted]:
     """The jobs of a plan. base: what its paths are relative to. devices: the inventory's file, where one was named.
 
-    Raises UserError for an artifact or a device that is not there.
+    Raises UserError for an artifact or a device that is not there, and for runs that are to be kept at a URL.
     """
+    kept = str(out or plan.out)
+    if _URL.match(kept):
+        raise UserError(f"out {kept[:200]}: a lab keeps its runs in a directory; edgedeploy results push uploads them")
     known = inventory.listed(devices)
     digests: dict[Path, str] = {}
     jobs: dict[str, Wanted] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -92,7 +93,10 @@ def run(
         with stopping_raises():
             until_done(place, queue, asked.name, file, say, patience_sec)
     except KeyboardInterrupt:
-        raise Stopped(f"stopped; what was measured is kept. Go on with: edgedeploy lab run {plan}") from None
+        options = {"--devices": file, "--out": out, "--lab": where}
+        words = [str(plan), *(word for name, path in options.items() if path is not None for word in (name, str(path)))]
+        again_by = f"edgedeploy lab run {shlex.join(words)}"
+        raise Stopped(f"stopped; what was measured is kept. Go on with: {again_by}") from None
     return _report(asked.name, queue.jobs(asked.name), as_json=as_json)
 
 

@@ -133,3 +133,11 @@ def test_what_is_not_there_is_said(tmp_path: Path, devices: Path, entry: str, sa
     with pytest.raises(UserError, match=r"experiments\.0") as caught:
         expanded(tmp_path, devices, entry)
     assert said in str(caught.value)
+
+
+@pytest.mark.usefixtures("models")
+def test_runs_are_kept_in_a_directory(tmp_path: Path, devices: Path) -> None:
+    plan = plan_file.read(written(tmp_path, GOOD + "out: s3://bucket/runs\n"))
+    for out in (None, Path("s3://bucket/other")):
+        with pytest.raises(UserError, match="results push uploads"):
+            expand(plan, tmp_path, devices, out)

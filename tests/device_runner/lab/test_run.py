@@ -159,12 +159,12 @@ def test_status_says_what_there_is(lab: Lab, fast: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_lab_keeps_what_it_has_and_the_same_command_goes_on(lab: Lab, fast: Path, number: signal.Signals) -> None:
     plan = lab.plan({"artifacts": [str(fast)], "devices": ["local"], "repeats": 2}, plan=SLOW)
-    process = lab.start("run", plan)
+    process = lab.start("run", plan, "--lab", str(lab.place.root))
     experiment = next(job.experiment for job in lab.in_a_launch() if job.state == "running")
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
-    assert f"edgedeploy lab run {plan}" in stderr
+    assert f"edgedeploy lab run {plan} --lab {lab.place.root}" in stderr
     assert lab.workers() == []
     assert {job.state for job in lab.jobs()} <= {"queued", "done"}
     lab.call("run", plan)
