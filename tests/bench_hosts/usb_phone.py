@@ -14,6 +14,10 @@ from tests.bench_hosts.vm import Vm
 SERIAL = "EDGEUSB0001"
 _GADGET = "/sys/kernel/config/usb_gadget/phone"
 _ROOT = "/run/phone"
+#: there while the cable is out
+_PULLED = "/run/pulled"
+#: held for looking whether the cable is in and binding, so that it is not pulled in between
+_LOCK = "/run/cable.lock"
 #: a port that no adb server takes for an emulator's
 _PROPERTIES = android_root.PROPERTIES | {"service.adb.listen_addrs": "tcp:6999"}
 
@@ -38,6 +42,17 @@ mkdir -p {_ROOT}/dev/usb-ffs/adb
 mount -t functionfs adb {_ROOT}/dev/usb-ffs/adb
 setsid chroot {_ROOT} /system/bin/init > /dev/null 2>&1 < /dev/null &
 """
+#: as Android's init: whenever adbd has described itself anew, the gadget is bound again. The kernel unbinds it when adbd closes
+#: the control end point, as it does in ending
+_REBIND = f"""
+while :; do
+  (
+    flock 9
+    [ ! -e {_PULLED} ] && [ -z "$(cat {_GADGET}/UDC)" ] && ls /sys/class/udc | head -n 1 > {_GADGET}/UDC
+  ) 9> {_LOCK}
+  sleep 0.2
+done
+"""
 #: adbd has described itself when its end points are there
 _READY = f"i=0; while [ ! -e {_ROOT}/dev/usb-ffs/adb/ep2 ]; do sleep 0.1; i=$((i+1)); [ $i -lt 600 ] || exit 1; done"
 
@@ -54,13 +69,27 @@ class UsbPhone:
         self._vm.modprobe("dummy_hcd", "usb_f_fs")
         self._sh(_SET_UP)
         self._sh(_READY)
-        self.plug_in()
+        self._vm.start(["sh", "-c", _REBIND])
+        self._bound()
+
+    def restart_adbd(self) -> None:
+        """As a phone's own restart of it. Debian's at times hangs in closing a connection whose host was ended."""
+        self._sh(
+            "old=$(pgrep -f ^/system/bin/adbd); kill -KILL $old; i=0; "
+            "while [ -e /proc/$old ]; do sleep 0.1; i=$((i+1)); [ $i -lt 600 ] || exit 1; done"
+        )
+        # with the old one the kernel has unbound the gadget
+        self._bound()
 
     def plug_in(self) -> None:
-        self._sh(f"ls /sys/class/udc | head -n 1 > {_GADGET}/UDC")
+        self._sh(f"rm {_PULLED}")
+        self._bound()
+
+    def _bound(self) -> None:
+        self._sh(f'i=0; while [ -z "$(cat {_GADGET}/UDC)" ]; do sleep 0.1; i=$((i+1)); [ $i -lt 600 ] || exit 1; done')
 
     def pull_out(self) -> None:
-        self._sh(f"echo > {_GADGET}/UDC")
+        self._sh(f"exec 9> {_LOCK}; flock 9; : > {_PULLED}; echo > {_GADGET}/UDC")
 
     def _sh(self, script: str) -> None:
         done = self._vm.run(["sh", "-c", script])

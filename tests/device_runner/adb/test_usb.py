@@ -50,9 +50,6 @@ class Machine:
         }  # fmt: skip
 
     def edgedeploy(self, way: str, *arguments: str | Path) -> Done:
-        if way == "library":
-            # it holds the device for itself
-            self.vm.run(["adb", "kill-server"])
         return self.vm.run([sys.executable, "-m", "edgedeploy", *arguments], self.environment(way), _SEC)
 
 
@@ -73,6 +70,14 @@ def phone(both: tuple[UsbPhone, Machine]) -> UsbPhone:
     return both[0]
 
 
+@pytest.fixture(autouse=True)
+def _anew(both: tuple[UsbPhone, Machine]) -> None:
+    """No server holds the phone, and nothing of the test before is left in its adbd."""
+    phone, machine = both
+    machine.vm.run(["adb", "kill-server"])
+    phone.restart_adbd()
+
+
 @pytest.fixture
 def machine(both: tuple[UsbPhone, Machine]) -> Machine:
     return both[1]
@@ -88,8 +93,6 @@ def test_it_is_found_by_itself(machine: Machine, way: str) -> None:
 
 
 def test_what_is_pushed_arrives_whole_and_once(machine: Machine, way: str) -> None:
-    if way == "library":
-        machine.vm.run(["adb", "kill-server"])
     done = machine.vm.run([sys.executable, "-c", _PUSH, SERIAL], machine.environment(way), _SEC)
     assert done.stdout == "[True, False] True\n", done.stderr
 
