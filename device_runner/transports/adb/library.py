@@ -11,15 +11,12 @@ import threading
 from pathlib import Path
 
 from device_runner.deadline import Deadline
-from device_runner.transports.adb import keys, library_usb, states
+from device_runner.transports.adb import keys, library_usb
 from device_runner.transports.adb.library_connection import Channel, Connection
 from device_runner.transports.adb.library_ports import Forward
 from device_runner.transports.adb.library_tcp import TcpTransport
 from device_runner.transports.adb.server_link import is_network
-from edgedeploy.errors import TransientError, UserError
-
-#: over USB, for a phone to answer: it does in milliseconds, or holds on to a connection that is gone
-FIRST_SEC = 5.0
+from edgedeploy.errors import UserError
 
 
 class LibraryLink:
@@ -44,24 +41,9 @@ class LibraryLink:
         connection = getattr(self._mine, "connection", None) if self._network else next(iter(self._all), None)
         if connection is None or not connection.is_open:
             self._all = [other for other in self._all if other.is_open]
-            connection = self._mine.connection = self._connected(deadline)
+            connection = self._mine.connection = self._fresh()
+            connection.connect(deadline)
             self._all.append(connection)
-        return connection
-
-    def _connected(self, deadline: Deadline) -> Connection:
-        connection = self._fresh()
-        if self._network:
-            connection.connect(deadline)
-            return connection
-        try:
-            connection.connect(deadline, FIRST_SEC)
-        except states.Unauthorized:
-            raise
-        except TransientError:
-            # a server or a host that ended in the middle of a packet leaves the phone waiting for the rest
-            library_usb.reset(self._serial)
-            connection = self._fresh()
-            connection.connect(deadline)
         return connection
 
     def open(self, service: bytes, deadline: Deadline) -> Channel:

@@ -73,8 +73,8 @@ class Connection:
     def is_open(self) -> bool:
         return self._packets is not None
 
-    def connect(self, deadline: Deadline, first_sec: float = ACCEPT_SEC) -> None:
-        """Raises Unauthorized when nobody accepts this computer's key in time. first_sec: for the device to answer at all."""
+    def connect(self, deadline: Deadline) -> None:
+        """Raises Unauthorized when nobody accepts this computer's key in time."""
         packets = Packets(self._transport)
         asked = False
 
@@ -88,7 +88,7 @@ class Connection:
         try:
             with self._translated():
                 self._packets = packets
-                packets.connect(self._signer, ask, limit.sooner(first_sec).remaining, max(limit.remaining, 0.001))
+                packets.connect(self._signer, ask, max(limit.remaining, 0.001))
         except TransientError:
             if asked:
                 raise states.unauthorized(self._serial) from None

@@ -76,13 +76,10 @@ class Packets:
         self._device = AdbDevice(transport)
         self._device._io_manager = self._manager
 
-    def connect(self, signer: Any, asked: Any, first_sec: float, accept_sec: float) -> None:
-        """Connect and authorise; `asked` is called once the phone has put the question on its screen.
-
-        first_sec: for the device to answer, accept_sec: for a person to.
-        """
+    def connect(self, signer: Any, asked: Any, timeout_sec: float) -> None:
+        """Connect and authorise; `asked` is called once the phone has put the question on its screen."""
         self._device.connect(
-            rsa_keys=[signer], transport_timeout_s=first_sec, auth_timeout_s=accept_sec, read_timeout_s=first_sec,
+            rsa_keys=[signer], transport_timeout_s=timeout_sec, auth_timeout_s=timeout_sec, read_timeout_s=timeout_sec,
             auth_callback=lambda _: asked(),
         )  # fmt: skip
 

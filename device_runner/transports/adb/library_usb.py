@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import Any
 
 from device_runner.transports.adb import states
 from device_runner.transports.adb.devices import Attached
 from edgedeploy.errors import UserError
-
-#: for a phone that was reset to be there again
-_AGAIN_SEC = 1.0
 
 
 def transport(serial: str) -> Any:
@@ -32,23 +28,6 @@ def transport(serial: str) -> Any:
         raise states.no_permission(serial) from None
     except USBErrorBusy:
         raise UserError(f"{serial} is held by another program, an adb server perhaps: adb kill-server") from None
-
-
-def reset(serial: str) -> None:
-    """As if the cable were pulled and plugged in: what the phone holds of a connection whose end it was not told is forgotten.
-
-    What fails at it shows in the connecting that follows.
-    """
-    from usb1 import USBError
-
-    found = transport(serial)
-    with contextlib.suppress(USBError):
-        handle = found._device.open()
-        try:
-            handle.resetDevice()
-        finally:
-            handle.close()
-    time.sleep(_AGAIN_SEC)
 
 
 def attached() -> list[Attached]:
