@@ -112,8 +112,24 @@ def sweep(db: sqlite3.Connection, now: float) -> int:
     """See queue.Queue.sweep."""
     late = db.execute("SELECT * FROM job WHERE state = 'running' AND lease_until < ?", (now,)).fetchall()
     for row in late:
-        crash(db, now, row, "its worker was not heard of any more")
+        if _is_dead(db, row["device"]):
+            _cut_off(db, now, row)
+        else:
+            crash(db, now, row, "its worker was not heard of any more")
     return len(late)
+
+
+def _is_dead(db: sqlite3.Connection, device: str) -> bool:
+    return db.execute("SELECT 1 FROM device WHERE name = ? AND presence = 'dead'", (device,)).fetchone() is not None
+
+
+def _cut_off(db: sqlite3.Connection, now: float, row: sqlite3.Row) -> None:
+    """Neither worker nor device was heard of for a lease: their host is gone, not by the job's doing. Others may begin it."""
+    reason, tries = "its device and its worker went away", row["tries"] + 1
+    if tries >= MOST_TRIES:
+        _end(db, now, row, "failed", f"tried {tries} times: {reason}", tries=tries)
+    else:
+        _end(db, now, row, "queued", reason, tries=tries, bound_until=now)
 
 
 def _end(db: sqlite3.Connection, now: float, row: sqlite3.Row, state: str, reason: str, **changed: Any) -> None:

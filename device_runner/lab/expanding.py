@@ -7,12 +7,11 @@ import glob
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from device_runner import artifacts, bare, inventory
-from device_runner.inventory.device import Device
 from device_runner.lab.plan_file import MAX_JOBS, Entry, How, LabPlan
 from device_runner.lab.queue import Wanted
 from edgedeploy import bundle
@@ -30,15 +29,47 @@ _WILD = "*?["
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
-def expand(plan: LabPlan, base: Path, devices: Path | None, out: Path | None = None) -> list[Wanted]:
+class Here:
+    """The devices of this host's inventory. file: which, where one was named."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file, self.labelled = file, inventory.listed(file)
+
+    def resolve(self, said: str) -> str:
+        return inventory.resolve(said, self._file).name
+
+
+class Devices(Protocol):
+    """What a plan's devices are looked for in. labelled: by name, those that have labels and tiers, or could have."""
+
+    @property
+    def labelled(self) -> Mapping[str, Labelled]: ...
+
+    def resolve(self, said: str) -> str:
+        """The name of the one device that a person calls so. Raises UserError where there is none, or several."""
+        ...
+
+
+class Labelled(Protocol):
+    @property
+    def tier(self) -> str: ...
+
+    @property
+    def labels(self) -> Sequence[str]: ...
+
+
+def expand(
+    plan: LabPlan, base: Path, devices: Path | None, out: Path | None = None, known: Devices | None = None
+) -> list[Wanted]:  # fmt: skip
     """The jobs of a plan. base: what its paths are relative to. devices: the inventory's file, where one was named.
 
-    Raises UserError for an artifact or a device that is not there, and for runs that are to be kept at a URL.
+    known: in place of this host's devices. Raises UserError for an artifact or a device that is not there, and for runs that
+    are to be kept at a URL.
     """
     kept = str(out or plan.out)
     if _URL.match(kept):
         raise UserError(f"out {kept[:200]}: a lab keeps its runs in a directory; edgedeploy results push uploads them")
-    known = inventory.listed(devices)
+    known = known or Here(devices)
     digests: dict[Path, str] = {}
     jobs: dict[str, Wanted] = {}
     for index, entry in enumerate(plan.experiments):
@@ -54,13 +85,13 @@ def expand(plan: LabPlan, base: Path, devices: Path | None, out: Path | None = N
 
 
 def _jobs(
-    plan: LabPlan, entry: Entry, base: Path, known: dict[str, Device], file: Path | None, out: Path, digests: dict[Path, str]
+    plan: LabPlan, entry: Entry, base: Path, known: Devices, file: Path | None, out: Path, digests: dict[Path, str]
 ) -> Iterator[Wanted]:  # fmt: skip
     paths = artifacts.find(_paths(entry.artifacts, base))
     for path in paths:
         if path not in digests:
             digests[path] = bundle.read(path).digest if path.is_dir() else bare.digest(path)
-    names = sorted({name for said in entry.devices for name in _named(said, known, file)})
+    names = sorted({name for said in entry.devices for name in _named(said, known)})
     how = plan.how(entry)
     for repeat in range(entry.repeats):
         for group in [paths] if entry.interleave else [[path] for path in paths]:
@@ -118,8 +149,9 @@ def _paths(said: Sequence[str], base: Path) -> list[Path]:
     return found
 
 
-def _named(said: str, known: dict[str, Device], file: Path | None) -> list[str]:
+def _named(said: str, devices: Devices) -> list[str]:
     """The names of the devices that `said` stands for."""
+    known = devices.labelled
     kind, separator, value = said.partition(":")
     if separator and kind in ("label", "tier"):
         found = [name for name, device in known.items() if value in (device.labels if kind == "label" else (device.tier,))]
@@ -132,4 +164,4 @@ def _named(said: str, known: dict[str, Device], file: Path | None) -> list[str]:
         found = [name for name in known if fnmatch.fnmatchcase(name, said)]
         if found:
             return found
-    return [inventory.resolve(said, file).name]
+    return [devices.resolve(said)]

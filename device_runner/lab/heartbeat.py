@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 
 from device_runner.lab.queue import LeaseLost, Queue
+from device_runner.lab.sqlite_queue import LEASE_SEC
 from edgedeploy.errors import TransientError
 
 
 class Heartbeat:
     """Inside, the lease is kept. interrupt: called once, from another thread, when the job is to be stopped.
 
-    `lost`: the job is not ours any more. `stopping`: it is to be released.
+    `lost`: the job is not ours any more. `stopping`: it is to be released. A queue that is not reached for nearly as long as
+    the lease is good has given the job to somebody else, as far as we know: it counts as lost.
     """
 
-    def __init__(self, queue: Queue, token: str, interrupt: Callable[[], None], beat_sec: float) -> None:
+    def __init__(
+        self, queue: Queue, token: str, interrupt: Callable[[], None], beat_sec: float, lease_sec: float = LEASE_SEC
+    ) -> None:  # fmt: skip
         self._queue, self._token, self._interrupt, self._beat_sec = queue, token, interrupt, beat_sec
+        self._silent_sec = max(beat_sec, lease_sec - beat_sec)
         self._ended = threading.Event()
         self._activity = "starting"
         self._temperature_c: float | None = None
@@ -39,16 +45,18 @@ class Heartbeat:
         self._thread.join(self._beat_sec)
 
     def _run(self) -> None:
+        heard = time.monotonic()
         while not self._ended.wait(self._beat_sec):
+            asked = time.monotonic()
             try:
                 go_on = self._queue.heartbeat(self._token, self._activity, self._temperature_c)
             except LeaseLost:
                 self.lost = True
             except TransientError:
-                # the lease outlives several beats
-                continue
+                # the lease outlives several beats, and not all of them
+                self.lost = time.monotonic() - heard > self._silent_sec
             else:
-                self.stopping = not go_on
+                heard, self.stopping = asked, not go_on
             if (self.lost or self.stopping) and not self._ended.is_set():
                 self._interrupt()
                 return

@@ -13,11 +13,12 @@ from device_runner.device_plan import for_device
 from device_runner.lab.plan_file import How
 from device_runner.lab.queue import Lease, Outcome, Trouble
 from device_runner.launches import LASTING
-from device_runner.results.store import Store
+from device_runner.results.opening import open_store
 from device_runner.transports.base import NotAuthorised
 from edgedeploy.errors import BundleError, TransientError, UserError
 
 if TYPE_CHECKING:
+    from device_runner.results.store import Store
     from edgedeploy.progress import StatusLine
     from edgedeploy.record import Launch, RunRecord
 
@@ -33,7 +34,7 @@ def perform(lease: Lease, progress: StatusLine, started: Callable[[str], None]) 
     """
     work = lease.work
     file = Path(work["devices"]) if work["devices"] else None
-    store = Store(Path(work["out"]))
+    store = open_store(work["out"])
     for path in map(Path, work["paths"]):
         if not path.exists():
             raise Impossible(f"{path}: is gone")

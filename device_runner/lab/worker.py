@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from device_runner.lab.heartbeat import Heartbeat
 from device_runner.lab.queue import Lease, LeaseLost, Outcome, Queue, Trouble
-from edgedeploy.errors import EdgedeployError
+from edgedeploy.errors import EdgedeployError, TransientError
 from edgedeploy.interrupt import held
 
 #: between looks at a device that is too hot to begin anything on
@@ -78,11 +79,11 @@ class Worker:
                     self._queue.fail(lease.token, trouble, reason)
                 else:
                     self._queue.finish(lease.token, runs, outcomes)
-        except LeaseLost:
-            # what was measured is on disk; whoever has the job now finds it there
+        except (LeaseLost, TransientError):
+            # what was measured is on disk; whoever has the job now, or next where the queue is out of reach, finds it there
             return False
         except KeyboardInterrupt:
-            with held():
+            with held(), contextlib.suppress(TransientError):
                 self._queue.release(lease.token)
             if beat.lost or beat.stopping:
                 return False

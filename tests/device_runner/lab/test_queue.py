@@ -271,3 +271,31 @@ def test_a_queue_is_what_it_was_when_it_is_opened_again(
     assert {each.key: each.state for each in again.jobs()} == {"1": "running", "2": "queued"}
     assert again.heartbeat(lease.token)
     assert [event.text for event in again.events()][:3] == ["present", "present", "present"]
+
+
+def test_a_host_that_goes_away_is_not_the_jobs_doing_and_another_device_begins_it_at_once(
+    queue: SqliteQueue, clock: Clock
+) -> None:
+    queue.put("night", 0, [job("1", "a", "b")])
+    first = claimed(queue)
+    queue.seen("a", "dead", "its host is gone")
+    # the host may be cut off and at work still: for as long as the lease is good, nobody else has the job
+    assert queue.claim("b", "w2") is None
+    clock.turn(LEASE_SEC + 1)
+    second = claimed(queue, "b")
+    assert second.experiment != first.experiment
+    assert (only(queue).crashes, only(queue).tries) == (0, 1)
+    with pytest.raises(LeaseLost):
+        queue.finish(first.token, ["run-0"], GOOD)
+
+
+def test_a_job_whose_device_goes_away_with_its_host_every_time_is_given_up(queue: SqliteQueue, clock: Clock) -> None:
+    queue.put("night", 0, [job("1", "a")])
+    for _ in range(MOST_TRIES):
+        claimed(queue)
+        queue.seen("a", "dead", "its host is gone")
+        clock.turn(LEASE_SEC + 1)
+        queue.sweep()
+        queue.seen("a", "present")
+    assert only(queue).state == "failed"
+    assert "went away" in only(queue).reason
