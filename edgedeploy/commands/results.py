@@ -221,13 +221,16 @@ def query(sql: str, out: str, as_json: bool) -> int:
 
 
 @command.command("import")
-@click.argument("file", type=click.Path(dir_okay=False), metavar="FILE.csv")
+@click.argument("file", type=click.Path(dir_okay=False), metavar="FILE")
 @click.option("--map", "maps", multiple=True, metavar="COLUMN=FIELD", help="This column is that field; once for each.")
 @click.option("--set", "constants", multiple=True, metavar="FIELD=VALUE", help="This field is the same in every row.")
+@click.option("--sheet", metavar="NAME", help="Of a spreadsheet with more than one.")
 @_runs
 @_json
-def import_(file: str, maps: tuple[str, ...], constants: tuple[str, ...], out: str, as_json: bool) -> int:
-    """Take in somebody else's timings and accuracies from a CSV file, a row per sample.
+def import_(
+    file: str, maps: tuple[str, ...], constants: tuple[str, ...], sheet: str | None, out: str, as_json: bool
+) -> int:  # fmt: skip
+    """Take in somebody else's timings and accuracies from a CSV, .xlsx or .ods file, a row per sample.
 
     Fields: subject, operator, runtime, device, tier (rows that agree in these are one run), launch (the unit of every
     interval: without it all rows are one launch and there are no intervals), latency_ms or latency_s, accuracy or
@@ -235,15 +238,16 @@ def import_(file: str, maps: tuple[str, ...], constants: tuple[str, ...], out: s
     measured ones without --despite origin.
 
     \b
-    Example:
+    Examples:
       edgedeploy results import study.csv --map Model=subject --map Op=operator --map Round=launch --map Time=latency_s
+      edgedeploy results import study.xlsx --sheet Timings --map Model=subject --map Op=operator --map Time=latency_ms
     """
     from pathlib import Path
 
     from device_runner.results.outside import columns, importing
     from edgedeploy.terminal import clean
 
-    experiment, records = importing.import_file(_store(out), Path(file), columns.parse(maps, constants))
+    experiment, records = importing.import_file(_store(out), Path(file), columns.parse(maps, constants), sheet)
     if as_json:
         runs = [{"id": record.id, "label": record.artifact.label, "launches": len(record.launches)} for record in records]
         click.echo(json.dumps({"experiment": experiment, "runs": runs}, indent=1))

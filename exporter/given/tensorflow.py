@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from edgedeploy.errors import UserError
+from edgedeploy.limited_process import told_by
 from exporter.fetch import sha256_of
 from exporter.given import TENSORFLOW_FORMS, form_of
 from exporter.given.file import GivenFile
-from exporter.given.probe import probe, told_by
+from exporter.given.probe import DOING, probe
 from exporter.runtimes.lowering import Feeds
 
 VARIABLE = "EDGEDEPLOY_TENSORFLOW"
@@ -102,7 +103,7 @@ def _run(python: str, path: Path, *arguments: str) -> dict[str, Any]:
         raise UserError(f"TensorFlow did not finish with {path} in {WALL_SEC} s") from None
     except OSError as error:
         raise UserError(f"{python} cannot be run: {error.strerror}; set {VARIABLE} to a Python with TensorFlow") from None
-    return told_by(ended, f"{path} cannot be converted", "TensorFlow")
+    return told_by(ended, f"{path} cannot be converted", "TensorFlow", DOING)
 
 
 def _digest(path: Path) -> str:
