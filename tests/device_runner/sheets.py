@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -49,9 +48,11 @@ def xlsx_rows(rows: Rows, first: int = 1) -> str:
 
 
 def xlsx(
-    file: Path, sheets: Mapping[str, Rows | str], *, hidden: Sequence[str] = (), after: str = "", parts: Mapping[str, bytes] = {}
+    file: Path, sheets: Mapping[str, Rows | str], *, hidden: Sequence[str] = (), before: str = "", after: str = "",
+    parts: Mapping[str, bytes] = {}
 ) -> Path:  # fmt: skip
-    """Write a workbook. A sheet is rows, or the XML of its rows. after: XML that follows the rows of each sheet. parts: files
+    """Write a workbook. A sheet is rows, or the XML of its rows. before, after: XML before each sheet,
+    and after its rows. parts: files
     that are put in as well. Style 1 is a date's."""
     entries, relations, types = "", "", ""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -61,7 +62,7 @@ def xlsx(
             relations += f'<Relationship Id="rId{at}" Type="{_OFFICE}/worksheet" Target="worksheets/sheet{at}.xml"/>'
             types += f'<Override PartName="/xl/worksheets/sheet{at}.xml" ContentType="{_TYPES}.worksheet+xml"/>'
             data = rows if isinstance(rows, str) else xlsx_rows(rows)
-            sheet = f'{_XML}<worksheet xmlns="{_MAIN}"><sheetData>{data}</sheetData>{after}</worksheet>'
+            sheet = f'{_XML}{before}<worksheet xmlns="{_MAIN}"><sheetData>{data}</sheetData>{after}</worksheet>'
             archive.writestr(f"xl/worksheets/sheet{at}.xml", sheet)
         archive.writestr(
             "[Content_Types].xml",
@@ -84,7 +85,8 @@ def xlsx(
         )
         archive.writestr(
             "xl/styles.xml",
-            f'{_XML}<styleSheet xmlns="{_MAIN}"><cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>',
+            f'{_XML}<styleSheet xmlns="{_MAIN}"><cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs>'
+            "</styleSheet>",
         )
         for name, content in parts.items():
             archive.writestr(name, content)
@@ -128,11 +130,8 @@ def ods(file: Path, sheets: Mapping[str, Rows], *, after: str = "") -> Path:
     return file
 
 
-def swollen(member: str, size: int, said: int | None = None) -> bytes:
-    """A zip whose `member` unpacks to `size` blanks, and says `said` of it."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(member, "w", force_zip64=True) as part:
-        block = b" " * 2**20
-        for _ in range(size // len(block)):
-            part.write(block)
-    return buffer.getvalue() if said is None else buffer.getvalue().replace(size.to_bytes(8, "little"), said.to_bytes(8, "little"))
+def lying(file: Path, member: str, said: int) -> None:
+    """Let a part of a zip say of itself that it unpacks to `said` bytes."""
+    with zipfile.ZipFile(file) as archive:
+        size = archive.getinfo(member).file_size
+    file.write_bytes(file.read_bytes().replace(size.to_bytes(4, "little"), said.to_bytes(4, "little")))

@@ -10,11 +10,14 @@ import io
 import json
 import sys
 import zipfile
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import IO, TYPE_CHECKING, Any
 
 from device_runner.results.outside.bounds import MAX_CELL, MAX_COLUMNS, MAX_PARTS, MAX_ROWS, MAX_UNPACKED
 from edgedeploy.limited_process import limit
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineWorkbook
 
 _NAMED = 20
 
@@ -28,34 +31,40 @@ def main(arguments: list[str]) -> None:
     memory, cpu_sec, most = map(int, arguments[:3])
     # what is told is counted below; this is for when that is wrong
     limit(memory, cpu_sec, most + 2**20)
-    told = 0
+    from python_calamine import CalamineWorkbook
+
+    named = arguments[3] if len(arguments) > 3 else None
+    why = ""
     try:
-        for number, cells in _rows(sys.stdin.buffer.read(), arguments[3] if len(arguments) > 3 else None):
-            line = json.dumps([number, cells]) + "\n"
-            told += len(line)
-            if told > most:
-                raise Refused(f"its text is over {most >> 20} MB; import it in parts")
-            sys.stdout.write(line)
+        why = tell(rows(CalamineWorkbook.from_filelike, sys.stdin.buffer.read(), named), most)
     except Refused as error:
-        _refuse(str(error))
+        why = str(error)
     except MemoryError:
-        _refuse(f"it needs more memory than the {memory >> 30} GB it may have")
+        why = f"it needs more memory than the {memory >> 30} GB it may have"
     # a panic of the reader is none of Python's errors
     except BaseException as error:
         said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        _refuse(f"it is damaged, or no spreadsheet by what is in it ({said[:300]})")
+        why = f"it is damaged, or no spreadsheet by what is in it ({said[:300]})"
+    if why:
+        sys.stdout.write(json.dumps({"refused": why}) + "\n")
 
 
-def _refuse(why: str) -> None:
-    sys.stdout.write(json.dumps({"refused": why}) + "\n")
+def tell(rows: Iterable[tuple[int, list[str]]], most: int) -> str:
+    """Write the rows on stdout. What is wrong where they are over `most` bytes."""
+    told = 0
+    for row in rows:
+        line = json.dumps(row) + "\n"
+        told += len(line)
+        if told > most:
+            return f"its text is over {most >> 20} MB; import it in parts"
+        sys.stdout.write(line)
+    return ""
 
 
-def _rows(content: bytes, named: str | None) -> Iterator[tuple[int, list[str]]]:
+def rows(opened: Callable[[IO[bytes]], CalamineWorkbook], content: bytes, named: str | None) -> Iterator[tuple[int, list[str]]]:
     """(number from 1, cells) of the rows with something in them."""
     _unpacks(content)
-    from python_calamine import CalamineWorkbook
-
-    with CalamineWorkbook.from_filelike(io.BytesIO(content)) as book:
+    with opened(io.BytesIO(content)) as book:
         sheet = book.get_sheet_by_name(_chosen(book, named))
         if sheet.end is None:
             return
@@ -82,7 +91,7 @@ def _unpacks(content: bytes) -> None:
         raise Refused(f"it unpacks to {len(parts)} parts of {size:,} bytes, over {MAX_PARTS} or {MAX_UNPACKED:,}")
 
 
-def _chosen(book: Any, named: str | None) -> str:
+def _chosen(book: CalamineWorkbook, named: str | None) -> str:
     from python_calamine import SheetTypeEnum, SheetVisibleEnum
 
     sheets = [each for each in book.sheets_metadata if each.typ == SheetTypeEnum.WorkSheet]
