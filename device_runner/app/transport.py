@@ -99,6 +99,12 @@ class AppTransport(Transport):
     def reverse(self, port: int, deadline: Deadline) -> int:
         return self.inner.reverse(port, deadline)
 
+    def unforward(self, port: int, deadline: Deadline) -> None:
+        self.inner.unforward(port, deadline)
+
+    def unreverse(self, port: int, deadline: Deadline) -> None:
+        self.inner.unreverse(port, deadline)
+
     def stat(self, path: str, deadline: Deadline) -> Stat | None:
         return posix.stat_of(self.inner.run(as_app(*posix.stat(self.root, path)), deadline), path)
 

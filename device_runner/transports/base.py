@@ -102,6 +102,14 @@ class Transport(Protocol):
         """The port on the device that leads to `port` on this host."""
         ...
 
+    def unforward(self, port: int, deadline: Deadline) -> None:
+        """Take back what `forward` gave; fine when it is gone already. `close` takes back all that is left."""
+        ...
+
+    def unreverse(self, port: int, deadline: Deadline) -> None:
+        """Take back what `reverse` gave; fine when it is gone already."""
+        ...
+
     def stat(self, path: str, deadline: Deadline) -> Stat | None:
         """What is at `path`; None when nothing is."""
         ...

@@ -160,6 +160,12 @@ class LocalTransport:
         """The same port: device and host are one."""
         return port
 
+    def unforward(self, port: int, deadline: Deadline) -> None:
+        """Nothing was led anywhere."""
+
+    def unreverse(self, port: int, deadline: Deadline) -> None:
+        """Nothing was led anywhere."""
+
     def stat(self, path: str, deadline: Deadline) -> Stat | None:
         target = self._inside(path)
         try:

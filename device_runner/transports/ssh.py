@@ -16,6 +16,7 @@ from device_runner.transports import posix
 from device_runner.transports.base import NOT_FOUND, Completed, Stat, Target, relative
 from device_runner.transports.ssh_command import Left, end_left, run, started
 from device_runner.transports.ssh_link import GRACE_SEC, LOGIN_SEC, Link
+from device_runner.transports.ssh_ports import Ports
 from device_runner.transports.ssh_settings import Settings, parse
 from edgedeploy.bundle import file_sha256
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
@@ -24,7 +25,6 @@ from edgedeploy.errors import EdgedeployError, TransientError, UserError
 MAX_PULL_BYTES = 4 * 2**30
 _MAX_LINE_BYTES = 2**20
 _CHUNK_BYTES = 2**18
-_LOOPBACK = "127.0.0.1"
 
 Connection = asyncssh.SSHClientConnection
 
@@ -37,8 +37,7 @@ class SshTransport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._root = ""
-        #: (reverse, port that is listened on, port that it leads to), opened again on each new connection
-        self._ports: list[tuple[bool, int, int]] = []
+        self._ports = Ports()
         self._left: Left = []
         self._link = Link(settings, self._ready)
         try:
@@ -53,8 +52,7 @@ class SshTransport:
             raise UserError(f"{self._settings.hop}: its work directory was {self._root}, now it is {root}; another board?")
         self._root = root
         await end_left(connection, self._left)
-        for reverse, listened, target in self._ports:
-            await _listen(connection, reverse, listened, target)
+        await self._ports.again(connection)
 
     def path(self, relative_path: str) -> str:
         return f"{self._root}/{relative(relative_path)}"
@@ -123,9 +121,13 @@ class SshTransport:
 
     def _port(self, reverse: bool, port: int, deadline: Deadline) -> int:
         what = f"leading port {port} on"
-        listened = self._link.call(lambda connection: _listen(connection, reverse, 0, port), deadline, what)
-        self._ports.append((reverse, listened, port))
-        return listened
+        return self._link.call(lambda connection: self._ports.open(connection, reverse, port), deadline, what)
+
+    def unforward(self, port: int, deadline: Deadline) -> None:
+        self._link.call(lambda connection: self._ports.take_back(False, port), deadline, f"taking port {port} back")
+
+    def unreverse(self, port: int, deadline: Deadline) -> None:
+        self._link.call(lambda connection: self._ports.take_back(True, port), deadline, f"taking port {port} back")
 
     def stat(self, path: str, deadline: Deadline) -> Stat | None:
         return posix.stat_of(self.run(posix.stat(self._root, path), deadline), path)
@@ -162,17 +164,6 @@ async def _lines(connection: Connection, argv: Sequence[str], left: Left) -> Asy
         yield pending
     elif code == NOT_FOUND and not printed:
         raise UserError(f"{argv[0]}: not found")
-
-
-async def _listen(connection: Connection, reverse: bool, listened: int, target: int) -> int:
-    try:
-        if reverse:
-            listener = await connection.forward_remote_port(_LOOPBACK, listened, _LOOPBACK, target)
-        else:
-            listener = await connection.forward_local_port(_LOOPBACK, listened, _LOOPBACK, target)
-    except asyncssh.ChannelListenError as error:
-        raise UserError(f"the board leads no port on: {error}; its sshd needs AllowTcpForwarding yes") from None
-    return listener.get_port()
 
 
 # a file of this host that fails must not be taken for the connection: both are an OSError

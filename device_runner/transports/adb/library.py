@@ -63,7 +63,19 @@ class LibraryLink:
         return opened.port
 
     def reverse(self, port: int, deadline: Deadline) -> int:
-        raise UserError("a port of this host for the device (reverse) needs an adb server: install adb")
+        raise UserError(
+            "a port of this host for the device (reverse) needs an adb server, which takes the connections that the device "
+            "opens; the adb-shell library does not: install adb"
+        )
+
+    def unforward(self, port: int, deadline: Deadline) -> None:
+        """Listen at that port no more."""
+        for forward in [each for each in self._forwards if each.port == port]:
+            forward.close()
+            self._forwards.remove(forward)
+
+    def unreverse(self, port: int, deadline: Deadline) -> None:
+        """There is none."""
 
     def close(self) -> None:
         for forward in self._forwards:

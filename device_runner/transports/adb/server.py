@@ -82,6 +82,11 @@ class Server:
     def __init__(self, address: Address) -> None:
         self.address = address
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it runs on this host, so that its ports are this host's."""
+        return self.address.host in _LOOPBACK
+
     def open(self, deadline: Deadline) -> SocketStream:
         """A fresh connection; a server on this host that is not running is started where adb is installed.
 
@@ -98,7 +103,7 @@ class Server:
             raise TransientError(f"{what} was started and is gone again") from None
 
     def _start(self, deadline: Deadline) -> None:
-        program = shutil.which("adb") if self.address.host in _LOOPBACK else None
+        program = shutil.which("adb") if self.is_here else None
         if program is None:
             raise NoServer(f"no adb server listens at {self.address}; start it with `adb start-server`, or install adb")
         try:

@@ -13,7 +13,7 @@ from device_runner.transports.adb import states
 from device_runner.transports.adb.devices import attached
 from device_runner.transports.adb.server import Refused, Server
 from device_runner.transports.adb.sockets import SocketStream
-from edgedeploy.errors import EdgedeployError, TransientError
+from edgedeploy.errors import EdgedeployError, TransientError, UserError
 
 _CLOSE_SEC = 2.0
 #: a phone on USB is offline while it and a server that has just begun, or was killed and begun anew, find to each other
@@ -104,15 +104,24 @@ class ServerLink:
 
     def forward(self, port: int, deadline: Deadline) -> int:
         """A free port of the server's host that leads to `port` on the device, until `close`."""
+        self._check_here()
         opened = self._port(self._server.open, f"host-serial:{self._serial}:forward:tcp:0;tcp:{port}", deadline)
         self._forwards.append(opened)
         return opened
 
     def reverse(self, port: int, deadline: Deadline) -> int:
         """A free port of the device that leads to `port` on the server's host, until `close`."""
+        self._check_here()
         opened = self._port(self._reach, f"reverse:forward:tcp:0;tcp:{port}", deadline)
         self._reverses.append(opened)
         return opened
+
+    def _check_here(self) -> None:
+        if not self._server.is_here:
+            raise UserError(
+                f"{self._serial}: ports are led on by the adb server at {self._server.address}, and would open on that host, "
+                "not on this one; reach the phone through a server of this host"
+            )
 
     def _port(self, connect: Callable[[Deadline], SocketStream], request: str, deadline: Deadline) -> int:
         with contextlib.closing(connect(deadline)) as stream:
@@ -126,14 +135,25 @@ class ServerLink:
             raise TransientError(f"{self._serial}: no port in the answer to {request[:40]!r}")
         return int(answer)
 
-    def close(self) -> None:
-        """Take back the ports that were opened; a device that is gone has taken its own with it."""
-        deadline = Deadline.after(_CLOSE_SEC)
-        for port in self._forwards:
+    def unforward(self, port: int, deadline: Deadline) -> None:
+        """Take a port of the server's host back."""
+        if port in self._forwards:
             self._take_back(self._server.open, f"host-serial:{self._serial}:killforward:tcp:{port}", deadline)
-        for port in self._reverses:
+            self._forwards.remove(port)
+
+    def unreverse(self, port: int, deadline: Deadline) -> None:
+        """Take a port of the device back; a device that is gone has taken it with it."""
+        if port in self._reverses:
             self._take_back(self._reach, f"reverse:killforward:tcp:{port}", deadline)
-        self._forwards, self._reverses = [], []
+            self._reverses.remove(port)
+
+    def close(self) -> None:
+        """Take back the ports that were opened."""
+        deadline = Deadline.after(_CLOSE_SEC)
+        for port in list(self._forwards):
+            self.unforward(port, deadline)
+        for port in list(self._reverses):
+            self.unreverse(port, deadline)
 
     def _take_back(self, connect: Callable[[Deadline], SocketStream], request: str, deadline: Deadline) -> None:
         with contextlib.suppress(EdgedeployError), contextlib.closing(connect(deadline)) as stream:

@@ -95,6 +95,12 @@ class AdbTransport:
     def reverse(self, port: int, deadline: Deadline) -> int:
         return self._link.reverse(port, deadline)
 
+    def unforward(self, port: int, deadline: Deadline) -> None:
+        self._link.unforward(port, deadline)
+
+    def unreverse(self, port: int, deadline: Deadline) -> None:
+        self._link.unreverse(port, deadline)
+
     def stat(self, path: str, deadline: Deadline) -> Stat | None:
         with self._sync(deadline) as sync:
             found = self._storage.look(sync, path)
