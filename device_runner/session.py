@@ -31,7 +31,7 @@ from device_runner.plan import OUTPUTS, input_file
 from device_runner.retry import with_backoff
 from device_runner.runner import CALL_SEC, Runner, Status, json_lines
 from device_runner.samples import Samples
-from device_runner.transports.base import NoRoom, Transport
+from device_runner.transports.base import NoRoom, Transport, facts_of
 from device_runner.workload import Product, Workload
 from edgedeploy.bundle import file_sha256
 from edgedeploy.errors import EdgedeployError, InternalError, TransientError
@@ -99,6 +99,7 @@ class Session:
             "kernel": kernel,
             "runner": hello.get("build"),
             **runner.facts,
+            **facts_of(transport),
         }
 
     def renew(self) -> None:

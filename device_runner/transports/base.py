@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from device_runner.deadline import Deadline
 from edgedeploy.errors import UserError
@@ -119,6 +119,12 @@ class Transport(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def facts_of(transport: Transport) -> dict[str, Any]:
+    """What a transport adds to what the device says of itself: of a share of this host, what it has and by what."""
+    share = getattr(transport, "facts", None)
+    return {"share": share} if share else {}
 
 
 def relative(path: str) -> PurePosixPath:

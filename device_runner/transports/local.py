@@ -188,7 +188,13 @@ class LocalTransport:
 
 
 def connect(target: Target) -> LocalTransport:
-    """This host, with its work directory in edgedeploy's cache. Raises UserError for an address or a setting: it has none."""
-    if target.address or target.settings:
-        raise UserError("the local transport has no address and no settings: it is this host")
-    return LocalTransport(cache_root() / "device" / "local")
+    """This host, or a share of it, with a work directory in edgedeploy's cache. Raises UserError for an address."""
+    if target.address:
+        raise UserError("the local transport has no address: it is this host")
+    root = cache_root() / "device"
+    if not target.settings:
+        return LocalTransport(root / "local")
+    from device_runner.transports.local_share import Share, SharedTransport
+
+    share = Share.of(target.settings)
+    return SharedTransport(root / f"local-{share.name}", share)
