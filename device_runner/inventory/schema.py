@@ -20,10 +20,10 @@ Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:=/-
 
 
 def _as_text(value: Any) -> Any:
-    # YAML makes numbers of what is meant as text: `port: 2222`
+    # YAML makes numbers of what is meant as text: `port: 2222`, `cpus: 0.5`
     if isinstance(value, bool):
         return str(value).lower()
-    return str(value) if isinstance(value, int) else value
+    return str(value) if isinstance(value, int | float) else value
 
 
 Setting = Annotated[str, BeforeValidator(_as_text), StringConstraints(max_length=1000)]

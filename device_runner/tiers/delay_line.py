@@ -30,6 +30,9 @@ _FASTEST_BYTES_PER_SEC = 2.0**31
 _LATE_SEC = 0.05
 #: before a piece is due, the thread is awake
 _WAKE_SEC = 0.0002
+#: how often who waits to send looks whether the connection broke meanwhile
+_LOOK_US = 200_000
+_RESET = struct.pack("ii", 1, 0)
 _PR_SET_TIMERSLACK = 29
 
 
@@ -90,6 +93,8 @@ class _Way:
 
     def _give(self) -> None:
         _wake_promptly()
+        # in steps, since nothing but a look wakes up who waits for a peer that does not read
+        self._sink.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, _LOOK_US))
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._broken or bool(self._pieces))
@@ -101,7 +106,7 @@ class _Way:
                 if not piece:
                     self._sink.shutdown(socket.SHUT_WR)
                     return
-                self._sink.sendall(piece)
+                self._send(memoryview(piece))
             except OSError:
                 self._break()
                 return
@@ -109,15 +114,21 @@ class _Way:
                 self._held -= len(piece)
                 self._changed.notify_all()
 
+    def _send(self, rest: memoryview) -> None:
+        while rest and not self._broken:
+            with contextlib.suppress(BlockingIOError):
+                rest = rest[self._sink.send(rest) :]
+
     def _break(self) -> None:
         with self._changed:
             self._broken = True
             self._changed.notify_all()
         for end in (self._source, self._sink):
             with contextlib.suppress(OSError):
-                # a reset, as a link that is cut: nobody is to take it for an orderly end
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                end.shutdown(socket.SHUT_RDWR)
+                # closing it is then a reset, as of a link that is cut: nobody is to take it for an orderly end
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                # wakes up who reads, and says nothing to the other side yet
+                end.shutdown(socket.SHUT_RD)
 
 
 def _sleep_until(due: float) -> None:
@@ -137,7 +148,7 @@ def _carry(near: socket.socket, port: int, there: Wire, back: Wire) -> None:
         try:
             far = socket.create_connection(("127.0.0.1", port), 10)
         except OSError:
-            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             return
         with far:
             far.settimeout(None)

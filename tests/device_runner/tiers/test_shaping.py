@@ -141,3 +141,12 @@ def test_it_ends_with_who_wanted_it(server: Listener) -> None:
         pass
     with pytest.raises(ConnectionRefusedError):
         connect(port)
+
+
+def test_a_cut_is_passed_on_although_the_other_side_does_not_read(server: Listener) -> None:
+    with relay(server.port, parse("1gbit,1ms")) as port, connect(port) as near, ThreadPoolExecutor(1) as sender:
+        far = server.accept()
+        sent = sender.submit(far.sendall, bytes(50_000_000))
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+        near.close()
+        assert isinstance(sent.exception(SOON), ConnectionResetError | BrokenPipeError)
