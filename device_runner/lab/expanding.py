@@ -66,15 +66,13 @@ def expand(
     known: in place of this host's devices. Raises UserError for an artifact or a device that is not there, and for runs that
     are to be kept at a URL.
     """
-    kept = str(out or plan.out)
-    if _URL.match(kept):
-        raise UserError(f"out {kept[:200]}: a lab keeps its runs in a directory; edgedeploy results push uploads them")
+    kept = _kept(out or Path(plan.out), base if out is None else Path(), of_a_cluster=known is not None)
     known = known or Here(devices)
     digests: dict[Path, str] = {}
     jobs: dict[str, Wanted] = {}
     for index, entry in enumerate(plan.experiments):
         try:
-            for job in _jobs(plan, entry, base, known, devices, out or base / plan.out, digests):
+            for job in _jobs(plan, entry, base, known, devices, kept, digests):
                 # the same work twice in a plan is done once; `repeats` says that it is meant
                 jobs.setdefault(job.key, job)
                 if len(jobs) > MAX_JOBS:
@@ -84,8 +82,20 @@ def expand(
     return list(jobs.values())
 
 
+def _kept(out: Path, base: Path, *, of_a_cluster: bool) -> str:
+    """Where runs are to be kept, absolute or a URL. base: what `out` is relative to."""
+    if not _URL.match(str(out)):
+        return str((base / out.expanduser()).resolve())
+    if not of_a_cluster:
+        raise UserError(f"out {str(out)[:200]}: a lab keeps its runs in a directory; edgedeploy results push uploads them")
+    scheme, _, rest = str(out).partition(":")
+    if scheme != "s3":
+        raise UserError(f"out {str(out)[:200]}: a directory that all hosts have, or an S3 bucket (s3://BUCKET/FOLDER)")
+    return f"{scheme}://{rest.lstrip('/')}"
+
+
 def _jobs(
-    plan: LabPlan, entry: Entry, base: Path, known: Devices, file: Path | None, out: Path, digests: dict[Path, str]
+    plan: LabPlan, entry: Entry, base: Path, known: Devices, file: Path | None, out: str, digests: dict[Path, str]
 ) -> Iterator[Wanted]:  # fmt: skip
     paths = artifacts.find(_paths(entry.artifacts, base))
     for path in paths:
@@ -101,7 +111,7 @@ def _jobs(
 
 def _job(
     plan: LabPlan, entry: Entry, how: How, paths: Sequence[Path], pool: tuple[str, ...], repeat: int, digests: list[str],
-    file: Path | None, out: Path,
+    file: Path | None, out: str,
 ) -> Wanted:  # fmt: skip
     shapes = {name: list(shape) for name, shape in entry.shapes.items()}
     same: dict[str, Any] = {
@@ -110,7 +120,7 @@ def _job(
     }  # fmt: skip
     work = {
         "paths": [str(path.resolve()) for path in paths], "how": how.model_dump(mode="json", exclude_unset=True),
-        "accuracy": entry.accuracy, "shapes": shapes, "seed": plan.seed + repeat, "out": str(out.resolve()),
+        "accuracy": entry.accuracy, "shapes": shapes, "seed": plan.seed + repeat, "out": out,
         "devices": str(file.resolve()) if file is not None else None,
     }  # fmt: skip
     key = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:32]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from device_runner.lab.place import Place
 from device_runner.lab.queue import Queue
 from device_runner.lab.view import Snapshot, duration, snapshot
 from edgedeploy.terminal import clean
@@ -22,22 +22,22 @@ _STYLES = {
 }  # fmt: skip
 
 
-def watch(queue: Queue, place: Place) -> None:
-    """Show the lab until nothing is left to do, or no process runs it any more."""
+def watch(queue: Queue, is_run: Callable[[], bool]) -> None:
+    """Show the lab until nothing is left to do, or no process runs it any more, which is_run tells."""
     if sys.stdout.isatty():
-        _live(queue, place)
+        _live(queue, is_run)
     else:
-        _lines(queue, place)
+        _lines(queue, is_run)
 
 
 def _over(shown: Snapshot) -> bool:
     return not shown.is_run or not (shown.running or shown.queued)
 
 
-def _live(queue: Queue, place: Place) -> None:
+def _live(queue: Queue, is_run: Callable[[], bool]) -> None:
     with Live(console=Console(), auto_refresh=False, screen=False) as live:
         while True:
-            shown = snapshot(queue, is_run=place.is_run())
+            shown = snapshot(queue, is_run=is_run())
             live.update(drawn(shown), refresh=True)
             if _over(shown):
                 return
@@ -69,11 +69,11 @@ def drawn(shown: Snapshot) -> Table:
     return table
 
 
-def _lines(queue: Queue, place: Place) -> None:
+def _lines(queue: Queue, is_run: Callable[[], bool]) -> None:
     known = queue.events(most=1)
     last = known[-1].id if known else 0
     while True:
-        shown = snapshot(queue, is_run=place.is_run())
+        shown = snapshot(queue, is_run=is_run())
         for event in queue.events(last):
             print(line(event.at, event.device, event.text), flush=True)  # noqa: T201 - this is the command's output
             last = event.id

@@ -29,7 +29,7 @@ from edgedeploy.interrupt import stopping_raises
 from edgedeploy.progress import StatusLine
 
 
-class _Told(StatusLine):
+class Told(StatusLine):
     """What a bench says of its progress, to the queue and, what is for good, to the log."""
 
     def __init__(self, beat: Heartbeat) -> None:
@@ -51,7 +51,7 @@ class OnDevice:
         self._name, self._devices = name, devices
 
     def perform(self, lease: Lease, beat: Heartbeat) -> tuple[Sequence[str], Sequence[Outcome]]:
-        return performing.perform(lease, _Told(beat), lambda identifier: None)
+        return performing.perform(lease, Told(beat), lambda identifier: None)
 
     def trouble_of(self, error: Exception) -> Trouble:
         return performing.trouble_of(error)

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from edgedeploy.commands import lab_cluster
 from edgedeploy.commands.arguments import device_names, devices_option
 from edgedeploy.errors import EdgedeployError
 from edgedeploy.limits import MAX_SECONDS
 from edgedeploy.ranges import Duration
 
 if TYPE_CHECKING:
-    from device_runner.lab.place import Place
-    from device_runner.lab.queue import Job
-    from device_runner.lab.sqlite_queue import SqliteQueue
+    from device_runner.lab.queue import Job, Put, Queue
 
 
 class Stopped(EdgedeployError):
@@ -27,12 +26,19 @@ class Stopped(EdgedeployError):
     exit_code = 130
 
 
+_cluster_option = click.option(
+    "--cluster", metavar="ADDRESS", help="The lab of the cluster whose head is there (docs/lab-cluster.md), not this host's."
+)
+_lab_option = click.option(
+    "--lab", "where", type=click.Path(file_okay=False, path_type=Path), metavar="DIRECTORY",
+    help="Where the lab keeps its queue.  [default: $EDGEDEPLOY_LAB, or ~/.local/state/edgedeploy/lab]",
+)  # fmt: skip
+
+
 def _common(function: Callable[..., Any]) -> Callable[..., Any]:
-    lab = click.option(
-        "--lab", "where", type=click.Path(file_okay=False, path_type=Path), metavar="DIRECTORY",
-        help="Where the lab keeps its queue.  [default: $EDGEDEPLOY_LAB, or ~/.local/state/edgedeploy/lab]",
-    )  # fmt: skip
-    return lab(click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")(function))
+    """Which lab, and how it is answered."""
+    as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+    return _lab_option(_cluster_option(as_json(function)))
 
 
 @click.group()
@@ -58,7 +64,8 @@ def command() -> None:
 )  # fmt: skip
 @_common
 def run(
-    plan: Path, file: Path | None, out: Path | None, again: bool, patience_sec: float, where: Path | None, as_json: bool
+    plan: Path, file: Path | None, out: Path | None, again: bool, patience_sec: float, where: Path | None,
+    cluster: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Put a plan in the lab's queue, and run the lab until all of it is done.
 
@@ -70,7 +77,12 @@ def run(
     Examples:
       edgedeploy lab run plan.yaml
       edgedeploy lab run plan.yaml --patience 2h --json
+      edgedeploy lab run plan.yaml --cluster 10.0.0.5:6399
     """
+    if cluster is not None:
+        return _report(
+            *lab_cluster.run_there(cluster, plan, file, out, where, again=again, patience_sec=patience_sec), as_json=as_json
+        )
     from device_runner.lab import plan_file
     from device_runner.lab.expanding import expand
     from device_runner.lab.place import Place
@@ -84,7 +96,7 @@ def run(
     place = Place.of(where)
     queue = SqliteQueue(place.queue)
     put = queue.put(asked.name, asked.priority, jobs, again=again)
-    click.echo(_said(asked.name, put.added, put.waiting, put.over, put.withdrawn), err=True)
+    click.echo(said(asked.name, put), err=True)
 
     def say(device: str, text: str) -> None:
         click.echo(clean(f"{device}: {text}" if device else text), err=True)
@@ -100,11 +112,12 @@ def run(
     return _report(asked.name, queue.jobs(asked.name), as_json=as_json)
 
 
-def _said(plan: str, added: int, waiting: int, over: int, withdrawn: int) -> str:
-    parts = [f"{added} experiments put in"]
-    parts += [f"{waiting} there already"] if waiting else []
-    parts += [f"{over} measured before (--again measures them anew)"] if over else []
-    parts += [f"{withdrawn} withdrawn, since the plan has them no more"] if withdrawn else []
+def said(plan: str, put: Put) -> str:
+    """What came of putting a plan in."""
+    parts = [f"{put.added} experiments put in"]
+    parts += [f"{put.waiting} there already"] if put.waiting else []
+    parts += [f"{put.over} measured before (--again measures them anew)"] if put.over else []
+    parts += [f"{put.withdrawn} withdrawn, since the plan has them no more"] if put.withdrawn else []
     return f"{plan}: {', '.join(parts)}"
 
 
@@ -131,17 +144,26 @@ def _report(plan: str, jobs: list[Job], *, as_json: bool) -> int:
     return 1 if wrong else 0
 
 
-def _opened(where: Path | None) -> tuple[Place, SqliteQueue]:
+def _opened(where: Path | None, cluster: str | None) -> tuple[Callable[[], bool], Queue]:
+    """(whether a process runs the lab, its queue)."""
     from device_runner.lab.place import Place
     from device_runner.lab.sqlite_queue import SqliteQueue
+    from edgedeploy.errors import UserError
 
+    if cluster is not None:
+        from device_runner.lab.cluster.client import Cluster
+
+        if where is not None:
+            raise UserError("--lab names a lab of this host, --cluster one of many; give one of them")
+        found = Cluster(cluster)
+        return found.is_run, found.queue
     place = Place.of(where)
-    return place, SqliteQueue(place.there())
+    return place.is_run, SqliteQueue(place.there())
 
 
 @command.command("status")
 @_common
-def status(where: Path | None, as_json: bool) -> None:
+def status(where: Path | None, cluster: str | None, as_json: bool) -> None:
     """Say what each device does, how far each plan is, and what failed because of whom.
 
     \b
@@ -152,8 +174,8 @@ def status(where: Path | None, as_json: bool) -> None:
     from device_runner.lab import view
     from edgedeploy.terminal import clean, table
 
-    place, queue = _opened(where)
-    shown, blamed = view.snapshot(queue, is_run=place.is_run()), queue.verdicts()
+    is_run, queue = _opened(where, cluster)
+    shown, blamed = view.snapshot(queue, is_run=is_run()), queue.verdicts()
     if as_json:
         troubles = [dict(zip(("device", "artifact", "whose", "text"), line, strict=True)) for line in blamed]
         click.echo(json.dumps({**view.as_json(shown), "troubles": troubles}, indent=1))
@@ -183,11 +205,9 @@ def status(where: Path | None, as_json: bool) -> None:
 
 
 @command.command("watch")
-@click.option(
-    "--lab", "where", type=click.Path(file_okay=False, path_type=Path), metavar="DIRECTORY",
-    help="Where the lab keeps its queue.  [default: $EDGEDEPLOY_LAB, or ~/.local/state/edgedeploy/lab]",
-)  # fmt: skip
-def watch(where: Path | None) -> None:
+@_lab_option
+@_cluster_option
+def watch(where: Path | None, cluster: str | None) -> None:
     """Show the lab while it works: redrawn on a terminal, a line for each event elsewhere. Ends when the lab's work does.
 
     \b
@@ -196,18 +216,18 @@ def watch(where: Path | None) -> None:
     """
     from device_runner.lab import watching
 
-    place, queue = _opened(where)
-    watching.watch(queue, place)
+    is_run, queue = _opened(where, cluster)
+    watching.watch(queue, is_run)
 
 
 def _hold(
-    where: Path | None, names: tuple[str, ...], kind: Literal["", "paused", "draining", "quarantined"], reason: str, *,
-    as_json: bool,
+    where: Path | None, cluster: str | None, names: tuple[str, ...],
+    kind: Literal["", "paused", "draining", "quarantined"], reason: str, *, as_json: bool,
 ) -> None:  # fmt: skip
     from edgedeploy.errors import UserError
     from edgedeploy.terminal import clean
 
-    _, queue = _opened(where)
+    _, queue = _opened(where, cluster)
     known = {state.name for state in queue.devices()} | {name for job in queue.jobs() for name in job.pool}
     for name in names:
         if name not in known:
@@ -230,7 +250,7 @@ _reason = click.option("--reason", default="", help="For whoever looks at the la
 @_devices
 @_reason
 @_common
-def pause(devices: tuple[str, ...], reason: str, where: Path | None, as_json: bool) -> None:
+def pause(devices: tuple[str, ...], reason: str, where: Path | None, cluster: str | None, as_json: bool) -> None:
     """Stop work on devices, or in the whole lab, now: what runs is stopped, kept, and gone on with after `resume`.
 
     \b
@@ -238,14 +258,14 @@ def pause(devices: tuple[str, ...], reason: str, where: Path | None, as_json: bo
       edgedeploy lab pause
       edgedeploy lab pause pixel7 --reason "Anna needs it"
     """
-    _hold(where, devices, "paused", reason, as_json=as_json)
+    _hold(where, cluster, devices, "paused", reason, as_json=as_json)
 
 
 @command.command("drain")
 @_devices
 @_reason
 @_common
-def drain(devices: tuple[str, ...], reason: str, where: Path | None, as_json: bool) -> None:
+def drain(devices: tuple[str, ...], reason: str, where: Path | None, cluster: str | None, as_json: bool) -> None:
     """Let devices, or the whole lab, finish what runs and begin nothing more. A drained lab's `lab run` ends.
 
     \b
@@ -253,13 +273,13 @@ def drain(devices: tuple[str, ...], reason: str, where: Path | None, as_json: bo
       edgedeploy lab drain
       edgedeploy lab drain pixel7
     """
-    _hold(where, devices, "draining", reason, as_json=as_json)
+    _hold(where, cluster, devices, "draining", reason, as_json=as_json)
 
 
 @command.command("resume")
 @_devices
 @_common
-def resume(devices: tuple[str, ...], where: Path | None, as_json: bool) -> None:
+def resume(devices: tuple[str, ...], where: Path | None, cluster: str | None, as_json: bool) -> None:
     """Take back `pause` and `drain`.
 
     \b
@@ -269,44 +289,44 @@ def resume(devices: tuple[str, ...], where: Path | None, as_json: bool) -> None:
     """
     from edgedeploy.errors import UserError
 
-    _, queue = _opened(where)
+    _, queue = _opened(where, cluster)
     quarantined = [state.name for state in queue.devices() if state.name in devices and state.hold == "quarantined"]
     if quarantined:
         raise UserError(f"{quarantined[0]} is in quarantine; let it out with: edgedeploy lab release {quarantined[0]}")
-    _hold(where, devices, "", "", as_json=as_json)
+    _hold(where, cluster, devices, "", "", as_json=as_json)
 
 
 @command.command("quarantine")
 @click.argument("devices", nargs=-1, required=True, shell_complete=device_names, metavar="DEVICE...")
 @_reason
 @_common
-def quarantine(devices: tuple[str, ...], reason: str, where: Path | None, as_json: bool) -> None:
+def quarantine(devices: tuple[str, ...], reason: str, where: Path | None, cluster: str | None, as_json: bool) -> None:
     """Give devices no more work until `release`. The lab does so itself after three failures of a device's own making.
 
     \b
     Example:
       edgedeploy lab quarantine pixel7 --reason "swollen battery"
     """
-    _hold(where, devices, "quarantined", reason, as_json=as_json)
+    _hold(where, cluster, devices, "quarantined", reason, as_json=as_json)
 
 
 @command.command("release")
 @click.argument("devices", nargs=-1, required=True, shell_complete=device_names, metavar="DEVICE...")
 @_common
-def release(devices: tuple[str, ...], where: Path | None, as_json: bool) -> None:
+def release(devices: tuple[str, ...], where: Path | None, cluster: str | None, as_json: bool) -> None:
     """Let devices out of quarantine, and forget their failures.
 
     \b
     Example:
       edgedeploy lab release pixel7
     """
-    _hold(where, devices, "", "", as_json=as_json)
+    _hold(where, cluster, devices, "", "", as_json=as_json)
 
 
 @command.command("withdraw")
 @click.argument("plan", metavar="PLAN")
 @_common
-def withdraw(plan: str, where: Path | None, as_json: bool) -> None:
+def withdraw(plan: str, where: Path | None, cluster: str | None, as_json: bool) -> None:
     """Take out of the queue what a plan still has in it, by the plan's name. What was measured stays.
 
     \b
@@ -316,9 +336,14 @@ def withdraw(plan: str, where: Path | None, as_json: bool) -> None:
     from edgedeploy.errors import UserError
     from edgedeploy.terminal import clean
 
-    _, queue = _opened(where)
+    _, queue = _opened(where, cluster)
     names = [state.name for state in queue.plans()]
     if plan not in names:
         raise UserError(f"the lab has no plan {plan[:100]!r}; it has: {', '.join(names) or 'none'}")
     count = queue.withdraw(plan)
     click.echo(json.dumps({"plan": plan, "withdrawn": count}) if as_json else clean(f"{plan}: {count} experiments withdrawn"))
+
+
+command.add_command(lab_cluster.head)
+command.add_command(lab_cluster.invite)
+command.add_command(lab_cluster.join)
