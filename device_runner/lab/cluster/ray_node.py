@@ -35,16 +35,15 @@ class RayNode:
         # of one that was killed; our lock on the home says that it is nobody's
         self._kill(self._left())
         self._home.tidy()
-        where = (
-            ["--head", f"--port={self._head.port}", "--include-dashboard=false"]
-            if self._is_head
-            else [f"--address={self._head}"]
-        )
+        where = ["--head", f"--port={self._head.port}", "--include-dashboard=false", "--no-monitor"]
+        if not self._is_head:
+            where = [f"--address={self._head}"]
         resources = {} if self._is_head else {RESOURCE: 1}
         command = [
             sys.executable, "-m", "device_runner.lab.cluster.launch", *where, "--block", f"--node-ip-address={self._own}",
             f"--node-name={self._name}", "--num-cpus=0", "--num-gpus=0", f"--object-store-memory={_STORE_BYTES}",
-            f"--temp-dir={self._home.ray_directory()}", "--disable-usage-stats", f"--resources={json.dumps(resources)}",
+            f"--temp-dir={self._home.ray_directory()}", "--disable-usage-stats", "--include-log-monitor=false",
+            f"--resources={json.dumps(resources)}",
         ]  # fmt: skip
         log = self._home.log
         if log.is_file() and log.stat().st_size > _MOST_LOG_BYTES:
