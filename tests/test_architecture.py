@@ -19,6 +19,7 @@ HEAVY = {
     "torchao",
     "ai_edge_litert",
     "ai_edge_quantizer",
+    "ray",
     "tokenizers",
 }
 
