@@ -11,10 +11,11 @@ import numpy as np
 
 from edgedeploy.errors import UserError
 from edgedeploy.signature import Signature
+from exporter.given.file import GivenFile
 from exporter.partition import graph as graphs
 from exporter.partition.graph import Piece, Position
 from exporter.runtimes.base import Lowered, PortedModel, Runtime, Work
-from exporter.runtimes.lowering import first_line, torch_example
+from exporter.runtimes.lowering import Feeds, fed, first_line, torch_example
 from exporter.subjects.base import Split
 
 #: relative difference (L2, of the worst tensor) that counts as another result
@@ -31,8 +32,11 @@ def first_divergence(
     """In words, the first place of the whole float model after which what `lower` makes of it gives something else.
 
     The model is cut at a place, what is before it is lowered by itself and run beside it; bisection over all valid
-    cuts, so a difference is taken to last once it is there. Never raises for a model that cannot be cut: it says so.
+    cuts, so a difference is taken to last once it is there. A given .tflite, and what TensorFlow converted, is not cut: all
+    tensors of it and of what is made of it are compared. Never raises for a model that cannot be looked into: it says so.
     """
+    if work.given is not None and runtime.suffix == ".tflite":
+        return _in_tflite(work, work.given, examples, lower, limit)
     try:
         places, cut = _places(work)
     except Exception as error:  # whatever is in the way of looking must not hide that parity is lost
@@ -59,13 +63,33 @@ def first_divergence(
     return f"they part at {place.after}{module} (relative difference {worst[low]:.2g}){before}"
 
 
+def _in_tflite(work: Work, given: GivenFile, examples: Split, lower: Callable[[Work, Path], Lowered], limit: float) -> str:
+    """The same of a .tflite that was given, or that TensorFlow made."""
+    from exporter.given import tflite_compare
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="edgedeploy-diverge-") as scratch:
+            lowered = lower(work, Path(scratch) / "whole.tflite")
+            some: list[tuple[Feeds, Feeds]] = []
+            for index in range(min(EXAMPLES, len(examples))):
+                one = examples.batch(index, index + 1)
+                own = {
+                    name: np.ascontiguousarray(one[spec.name])
+                    for name, spec in zip(given.own_inputs, given.inputs, strict=True)
+                }
+                some.append((own, next(fed(iter([one]), lowered.inputs))))
+            return tflite_compare.first_divergence(given.path, lowered.file, some, limit)
+    except Exception as error:  # whatever is in the way of looking must not hide that parity is lost
+        return f"where they part is not known ({first_line(error)})"
+
+
 def _places(work: Work) -> tuple[list[Position], Callable[[Position], Piece]]:
     """Every valid cut of the model, and how what is before one is had. Raises UserError where it cannot be taken apart."""
     given = work.given
     if given is None:
         graph = graphs.trace(work.model, work.signature, torch_example(work))
         return graphs.positions(graph), lambda place: graphs.cut(graph, place)[0]
-    if given.form != ".onnx":
+    if given.form != ".onnx":  # a .pte alone: a .tflite is not cut, its tensors are compared
         raise UserError(f"nothing here takes a {given.form} file apart")
     from exporter.given import onnx_cut, onnx_graph
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgedeploy.errors import UserError
 from exporter.given import COMPANIONS, TENSORFLOW_FORMS, form_of, runtime_of
+from exporter.python_code import inside, source_of
 from exporter.subjects.zoo.hf_shapes import SHAPES
 from exporter.subjects.zoo.reference import RANDOM, Reference, is_reference, parse
 from exporter.subjects.zoo.study import PAIRS
@@ -39,13 +40,15 @@ class Ingredients:
 def of(subject: str, weights: str | None, student: str | None) -> Ingredients | None:
     """What the subject as typed is made of; None where not all of it is known.
 
-    A subject from Python code may read whatever it likes, and what a hub holds under a name may change.
+    Of a subject from Python code only its own file is told here: what it imports and reads is known once it has run (see
+    `python_code`), and the folder it runs in counts. What a hub holds under a name may change.
     Raises UserError or OSError where something named is not there.
     """
     if subject in PAIRS or is_reference(subject):
         return _of_zoo(subject, weights, student)
-    if ".py:" in subject:
-        return None
+    source = source_of(subject)
+    if source is not None:
+        return Ingredients(tuple(inside(source)), others=(str(Path.cwd()), platform.python_version()))
     path = Path(subject)
     if form_of(subject) in TENSORFLOW_FORMS:
         return Ingredients(tuple(inside(path)), others=(_tensorflow(path),))
@@ -54,16 +57,6 @@ def of(subject: str, weights: str | None, student: str | None) -> Ingredients | 
     # weights that may lie beside an .onnx
     beside = (Path(subject + end) for end in COMPANIONS)
     return Ingredients((*inside(path), *(each for each in beside if each.is_file())))
-
-
-def inside(path: Path) -> Iterator[Path]:
-    """The file itself, or all files of the folder, in order. Raises FileNotFoundError for a pipe, a device, or nothing."""
-    if not path.is_dir():
-        if not path.is_file():
-            raise FileNotFoundError(path)
-        yield path
-        return
-    yield from sorted(each for each in path.rglob("*") if each.is_file())
 
 
 def _of_zoo(subject: str, weights: str | None, student: str | None) -> Ingredients | None:

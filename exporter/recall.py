@@ -12,7 +12,7 @@ import importlib.metadata
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,21 @@ from exporter import ingredients, source_code
 from exporter.fetch import cache_root
 from exporter.options import Options
 from exporter.outcome import Outcome, Refused
+from exporter.python_code import Depends, inside
 from exporter.runtimes.base import Runtime
 
-VERSION = 3
+VERSION = 4
+NOT_NOTED = (
+    "an export of Python code is worked out anew each time, unless nothing failed and reads=[...] in its Subject names the "
+    "files and folders that it reads ([] for none)"
+)
 
 
 def key(
     subjects: Sequence[str], files: Mapping[str, Path | None], operators: Sequence[str], runtimes: Sequence[Runtime],
     out: Path, options: Options, *, weights: str | None = None, student: str | None = None,
 ) -> str | None:  # fmt: skip
-    """What the note of this question is called: sha256 of all that its answer depends on.
+    """What the note of this question is called: sha256 of all that its answer is known beforehand to depend on.
 
     subjects: as typed. files: what else is read, by role, a folder with all that is in it; contents count. None where not
     all of it is known: see `ingredients`.
@@ -42,7 +47,7 @@ def key(
         made_of = [each for each in found if each is not None]
         if len(made_of) < len(found):
             return None
-        data = [each for path in files.values() if path is not None for each in ingredients.inside(path)]
+        data = [each for path in files.values() if path is not None for each in inside(path)]
         own = [path for each in made_of for path in each.files]
         packages = {package for runtime in runtimes for package in runtime.packages}
         packages.update(package for each in made_of for package in each.packages)
@@ -69,9 +74,10 @@ def _note(name: str) -> Path:
     return cache_root() / "exports" / f"{name}.json"
 
 
-def remember(name: str, outcomes: Sequence[Outcome]) -> None:
+def remember(name: str, outcomes: Sequence[Outcome], depends: Depends) -> None:
     """Note what the question led to, unless something of it failed that need not have.
 
+    depends: what it was found to depend on besides what its name says.
     A cache that cannot be written to is passed over.
     """
     if any(outcome.error is not None and not isinstance(outcome.error, Refused) for outcome in outcomes):
@@ -88,16 +94,31 @@ def remember(name: str, outcomes: Sequence[Outcome]) -> None:
     with contextlib.suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps(rows), "utf-8")
+        partial.write_text(json.dumps({"depends": depends.document(), "rows": rows}), "utf-8")
         partial.replace(target)
+
+
+def depends_of_all(names: Iterable[str | None]) -> Depends | str:
+    """What the answers of all these questions were found to depend on, as their notes say; a sentence where one has none."""
+    total = Depends()
+    for name in names:
+        try:
+            if name is None:
+                raise LookupError
+            total = total.and_also(Depends(**json.loads(_note(name).read_text("utf-8"))["depends"]))
+        except (OSError, ValueError, LookupError, TypeError):
+            return NOT_NOTED
+    return total
 
 
 def recall(name: str) -> list[Outcome] | None:
     """The answer, all of it kept or refused as before; None where there is none, or a bundle is gone, damaged or another."""
     try:
-        rows: list[dict[str, Any]] = json.loads(_note(name).read_text("utf-8"))
+        note: dict[str, Any] = json.loads(_note(name).read_text("utf-8"))
+        if not Depends(**note["depends"]).hold():
+            return None
         outcomes = []
-        for row in rows:
+        for row in note["rows"]:
             path = Path(row["path"])
             names = (row["subject"], row["operator"], row["runtime"], row["backend"])
             if row["refused"] is not None:

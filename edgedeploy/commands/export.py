@@ -13,8 +13,11 @@ from edgedeploy.errors import EdgedeployError
 from edgedeploy.ranges import FiniteRange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgedeploy.progress import Reporter
     from exporter.outcome import Outcome
+    from exporter.runtimes.base import Runtime
 
 
 #: two speeds, a bandwidth, a latency
@@ -68,12 +71,13 @@ class SomeFailed(EdgedeployError):
 @click.option("--force", is_flag=True, help="Replace bundles that are there and were made from something else.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("--job", is_flag=True, hidden=True, help="This is one of the processes of -j.")
 def command(
     operators: str, subjects: str, data: Path | None, weights: str | None, student: str | None,
     runtimes: str, target: str | None, out: Path,
     calibration_samples: int, methods: str, max_points: float, cut: str,
     pair: tuple[float, float, float, float], jobs: int,
-    memory_gb: float | None, retrain: bool, force: bool, as_json: bool, quiet: bool,
+    memory_gb: float | None, retrain: bool, force: bool, as_json: bool, quiet: bool, job: bool,
 ) -> None:  # fmt: skip
     """Turn a model under an operator into artifact bundles, one per runtime.
 
@@ -95,7 +99,7 @@ def command(
     from edgedeploy.interrupt import stopping_raises
     from edgedeploy.progress import Reporter
     from exporter import operators as operator_registry
-    from exporter import recall
+    from exporter import python_code, recall
     from exporter import runtimes as runtime_registry
     from exporter import subjects as subject_registry
     from exporter.options import Options
@@ -124,7 +128,11 @@ def command(
     chosen_runtimes = [runtime_registry.get(name) for name in _names(runtimes, runtime_registry.names(), "--runtime")]
     if jobs > 1 and together.count > 1:
         raise click.UsageError(f"-j {jobs} and {together.count} launched processes: leave -j out, or the launcher")
-    note = recall.key(names, {"data": data}, asked, chosen_runtimes, out, options, weights=weights, student=student)
+
+    def note_of(names: Sequence[str], runtimes: Sequence[Runtime]) -> str | None:
+        return recall.key(names, {"data": data}, asked, runtimes, out, options, weights=weights, student=student)
+
+    note = note_of(names, chosen_runtimes)
     # all processes must come to the trainings, so none is let off by a note that another did not see
     outcomes = None if note is None or retrain or force or together.count > 1 else recall.recall(note)
     for known in outcomes or ():
@@ -135,18 +143,30 @@ def command(
             if jobs > 1 and len(names) * len(chosen_runtimes) > 1:
                 pairs = _jobs(names, [runtime.name for runtime in chosen_runtimes], own=runtimes == "all", in_one=retrain)
                 outcomes = _side_by_side(pairs, jobs, memory_gb, reporter, quiet=quiet)
+                depends = recall.depends_of_all(
+                    note_of([subject], [runtime_registry.get(name) for name in of.split(",")])
+                    for subject, of in pairs
+                    if python_code.source_of(subject) is not None
+                )
             else:
                 from exporter.export import export
 
-                loaded = [subject_registry.load(name, data, weights=weights, student=student) for name in names]
+                watched = python_code.Watched(names)
+                loaded = {name: subject_registry.load(name, data, weights=weights, student=student) for name in names}
+                watched.loaded(loaded)
                 outcomes = export(
-                    loaded, asked, chosen_runtimes, out, options,
+                    list(loaded.values()), asked, chosen_runtimes, out, options,
                     retrain=retrain, force=force, own_runtime=runtimes == "all", progress=reporter, say=reporter.say,
                 )  # fmt: skip
+                depends = watched.depends()
         if not together.main:
             return
-        if note is not None:
-            recall.remember(note, outcomes)
+        if isinstance(depends, str):
+            if not job:
+                reporter.say(depends)
+        # what was trained anew is not what the same question without that would lead to
+        elif note is not None and not retrain:
+            recall.remember(note, outcomes, depends)
     _print(outcomes, as_json=as_json)
     _raise_for(outcomes, quiet=quiet)
 
@@ -175,7 +195,7 @@ def _side_by_side(
 
     given = click.get_current_context().params
     flags = [f"--{name}" for name in ("retrain", "force") if given[name]]
-    passed = ["--op", given["operators"], "--out", str(given["out"]), "--calibration", given["methods"],
+    passed = ["--job", "--op", given["operators"], "--out", str(given["out"]), "--calibration", given["methods"],
               "--calibration-samples", str(given["calibration_samples"]), "--max-drop", str(given["max_points"]),
               "--cut", given["cut"], "--pair", *(str(number) for number in given["pair"]), *flags]  # fmt: skip
     for option in ("data", "weights", "student", "target"):

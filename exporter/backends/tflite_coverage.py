@@ -22,7 +22,7 @@ METHOD = (
 #: what the interpreter calls a node that stands for the operators a delegate took
 DELEGATE = "DELEGATE"
 #: what ai-edge-quantizer adds to a tensor's name where it puts a QUANTIZE after it, instead of changing it in place
-_QUANTISED = "_quantized"
+QUANTISED = "_quantized"
 _CONVOLUTIONS = {"CONV_2D": "convolution", "DEPTHWISE_CONV_2D": "depthwise convolution", "CONV_3D": "convolution"}
 _KINDS = _CONVOLUTIONS | {
     "TRANSPOSE_CONV": "transposed convolution",
@@ -82,9 +82,8 @@ def read(model: Path) -> tuple[list[Node], list[Tensor]]:
     return nodes, tensors
 
 
-def float_activations(model: Path) -> dict[str, tuple[int, int]]:
+def float_activations(tensors: Sequence[Tensor]) -> dict[str, tuple[int, int]]:
     """Float tensors that are computed or fed: name -> (index, rank)."""
-    _, tensors = read(model)
     return {
         tensor.name: (index, len(tensor.shape))
         for index, tensor in enumerate(tensors)
@@ -94,7 +93,7 @@ def float_activations(model: Path) -> dict[str, tuple[int, int]]:
 
 def quantised_activations(model: Path) -> set[str]:
     """Names, as in the float file, of the tensors that are computed or fed in int8."""
-    return {tensor.name.removesuffix(_QUANTISED) for tensor in read(model)[1] if tensor.type == "INT8" and not tensor.constant}
+    return {tensor.name.removesuffix(QUANTISED) for tensor in read(model)[1] if tensor.type == "INT8" and not tensor.constant}
 
 
 def of(model: Path, interpreter: Interpreter) -> Coverage:

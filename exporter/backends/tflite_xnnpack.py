@@ -18,6 +18,7 @@ from edgedeploy.errors import UserError
 from exporter.backends import tflite_convert, tflite_coverage, tflite_int8_ends
 from exporter.backends.precisions import refusal
 from exporter.backends.tflite_ends import ends
+from exporter.backends.tflite_observe import Observed
 from exporter.calibration import Ranges
 from exporter.given import tensorflow
 from exporter.given.tensorflow import SCHEME, is_from_tensorflow
@@ -79,27 +80,15 @@ class TfliteXnnpack:
         """
         if scheme == SCHEME:
             return tuple(inputs)
-        with quiet():
-            from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-            interpreter = Interpreter(
-                model_path=str(float_model),
-                # without XNNPACK, which does not compute the tensors inside what it took
-                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-                experimental_preserve_all_tensors=True,
-            )
-            interpreter.allocate_tensors()
-            indices = {name: details["index"] for name, details in ends(interpreter)[0].items()}
-            called = tuple(details["name"] for details in ends(interpreter)[0].values())
-            tensors = tflite_coverage.float_activations(float_model)
+        observed = Observed(float_model)
+        tensors = tflite_coverage.float_activations(observed.tensors)
         ranges = Ranges(work.trained)
         for feeds in fed(calibration_examples(work), inputs):
-            for name, values in feeds.items():
-                interpreter.set_tensor(indices[name], values)
-            interpreter.invoke()
+            observed.run(feeds)
             for name, (index, _) in tensors.items():
-                ranges.observe(name, interpreter.get_tensor(index))
-        return Calibrated(float_model.read_bytes(), ranges, {name: rank for name, (_, rank) in tensors.items()}, called)
+                ranges.observe(name, observed.values(index))
+        ranks = {name: rank for name, (_, rank) in tensors.items()}
+        return Calibrated(float_model.read_bytes(), ranges, ranks, observed.inputs)
 
     def quantise(
         self, calibrated: Calibrated | tuple[Port, ...], work: Work, scheme: str, method: CalibrationMethod, destination: Path

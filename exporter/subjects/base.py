@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -137,6 +138,10 @@ class Subject:
     given: the model file that it is, where it is one, which has a runtime of its own; None for a model in torch.
     train_batch: these rows of the train set as the model's inputs, augmented as in the subject's own training; None
         where the set as `split` gives it is all there is.
+    reads: of a subject from a user's Python file, the files and folders that its code reads, by paths from the folder that
+        the file is in; empty where it reads none. An export of it asked for again is then answered from a note as long as
+        these, the file and what it imports are as they were. It says that nothing else counts: no network, no environment.
+        None where that is not known.
     """
 
     name: str
@@ -148,9 +153,12 @@ class Subject:
     train_batch: TrainBatch | None = None
     sources: tuple[Source, ...] = ()
     given: GivenFile | None = None
+    reads: Sequence[str | Path] | None = None
 
     def __post_init__(self) -> None:
-        """Raises UserError for a name that could not be a directory's, or would be one elsewhere."""
+        """Raises UserError for a name that could not be a directory's, or would be one elsewhere; for `reads` of one path."""
+        if isinstance(self.reads, str | Path):
+            raise UserError(f"reads of the subject {self.name!r} is a list of paths: [{str(self.reads)!r}]")
         if not re.fullmatch(SAFE_NAME, self.name):
             raise UserError(
                 f"{self.name!r} cannot be a subject's name: up to 100 letters, digits, and _ . + -, of which it begins with a "

@@ -55,7 +55,22 @@ def load_custom(reference: str) -> Subject:
             f"{reference} is a {type(found).__name__}; it must be an exporter.subjects.base.Subject, or a function "
             "without arguments that returns one."
         )
-    return replace(found, model=_theirs(found.model, path, "model"), split=_theirs(found.split, path, "split"))
+    model, split = _theirs(found.model, path, "model"), _theirs(found.split, path, "split")
+    return replace(found, model=model, split=split, reads=_reads(found, path))
+
+
+def _reads(subject: Subject, source: Path) -> tuple[Path, ...] | None:
+    """What the subject says it reads, from the folder of its file. Raises UserError where there is no such file or folder."""
+    if subject.reads is None:
+        return None
+    named = [source.resolve().parent / each for each in subject.reads]
+    for path in named:
+        if not path.is_file() and not path.is_dir():
+            raise UserError(
+                f"{source}: its subject reads {path}, which is no file and no folder; reads has paths from the folder that "
+                f"{source.name} is in"
+            )
+    return tuple(path.resolve() for path in named)
 
 
 def _theirs(call: Callable[P, T], path: Path, what: str) -> Callable[P, T]:

@@ -80,6 +80,58 @@ def test_side_by_side_and_again(folder: Path, tmp_path: Path) -> None:
     assert {row["state"] for row in json.loads(mended.stdout)["bundles"]} == {"written"}
 
 
+#: reads the data above, and says so
+CODE = """
+import numpy as np, torch
+from edgedeploy.errors import UserError
+from edgedeploy.signature import Signature, TensorSpec
+from exporter.subjects.base import Split, Subject, Weights
+
+def split(name):
+    with np.load("data.npz") as data:
+        if name == "train":
+            raise UserError("there is none")
+        return Split.from_arrays({"image": data[f"{name}_image"]}, data[f"{name}_labels"])
+
+def model(retrain, progress):
+    torch.manual_seed(0)
+    return Weights(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(768, 4)).eval(), "0" * 64, "given")
+
+subject = Subject(
+    name="mine", model=model, split=split, reads=["data.npz"],
+    signature=Signature(
+        task="image-classification", layout="NCHW",
+        inputs=(TensorSpec(name="image", dtype="float32", shape=(1, 3, 16, 16)),),
+        outputs=(TensorSpec(name="logits", dtype="float32", shape=(1, 4)),),
+    ),
+)
+"""
+
+
+def test_python_code_that_says_what_it_reads_is_not_run_again(folder: Path, tmp_path: Path) -> None:
+    asked = ("--subject", "mine.py:subject", "--op", "identity", "--out", str(tmp_path / "out"))
+    own = [each for each in ARGUMENTS if each not in ("--data", "data.npz")]
+    (folder / "mine.py").write_text(CODE)
+
+    def asked_for(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "EDGEDEPLOY_CACHE": str(tmp_path)}
+        command = [sys.executable, "-c", RUN, "export", *own, *asked, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=600, check=False)
+
+    first = asked_for("-j", "2")
+    assert first.returncode == 0, first.stderr
+    assert {row["state"] for row in json.loads(first.stdout)["bundles"]} == {"written"}
+    again = asked_for()
+    assert {row["state"] for row in json.loads(again.stdout)["bundles"]} == {"kept"}
+    assert "torch: False" in again.stderr
+
+    (folder / "mine.py").write_text(CODE.replace('reads=["data.npz"]', "reads=None"))
+    anew = asked_for("-j", "2")
+    assert {row["state"] for row in json.loads(anew.stdout)["bundles"]} == {"kept"}
+    assert anew.stderr.count("reads=[...]") == 1
+    assert "torch: True" in asked_for("--runtime", "onnx").stderr
+
+
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_what_cannot_be_is_said_again_without_loading_anything(folder: Path, tmp_path: Path, jobs: str) -> None:
     asked = ("--op", "pruned", "--out", str(tmp_path / "out"))
@@ -149,8 +201,6 @@ def test_a_question_is_the_same_only_when_everything_is(folder: Path, monkeypatc
     (folder / "data.npz").write_bytes(data + b"\0")
     assert key(folder) != before
     (folder / "data.npz").write_bytes(data)
-    # Python code may read anything
-    assert key(folder, "mine.py:subject") is None
     assert key(folder, "gone.pt2") is None
 
 

@@ -16,13 +16,16 @@ import numpy as np
 import pytest
 
 from edgedeploy import bundle, isa
-from edgedeploy.errors import UserError
+from edgedeploy.errors import ClaimError, UserError
 from exporter import ingredients, recall, runtimes
+from exporter.export import export
+from exporter.given.load import load_given
 from exporter.given.tensorflow import VARIABLE, convert
 from exporter.given.tensorflow_process import Refused, refuse_code
 from exporter.options import Options
 from tests.exporter import tiny
 from tests.exporter.cli import run_cli
+from tests.exporter.given.test_diverge import Damaging, float_name
 
 ROOT = Path(__file__).resolve().parents[3]
 INSTALLED = importlib.util.find_spec("tensorflow") is not None
@@ -107,6 +110,16 @@ def test_a_keras_model_is_converted_wrapped_and_quantised_by_tensorflow(models: 
     assert sptq.model_bytes < 0.6 * identity.model_bytes
     done = run_cli("verify", *written, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+@needs_tensorflow
+def test_where_what_tensorflow_quantised_loses_parity_is_named(models: Path, tmp_path: Path) -> None:
+    subject = load_given(models / "good.keras", models / "data.npz")
+    options = Options(isa.host_target(), calibration_samples=16, methods=("minmax",))
+    sptq = export([subject], ["sptq"], [Damaging(1)], tmp_path / "out", options)[1]
+    assert subject.given is not None
+    assert isinstance(sptq.error, ClaimError)
+    assert f"they part at CONV_2D {float_name(subject.given.path, 1)[:100]}" in str(sptq.error)
 
 
 @needs_tensorflow
