@@ -27,6 +27,7 @@ from exporter.runtimes.lowering import (
     torch_example,
 )
 from exporter.runtimes.quiet import quiet
+from exporter.traced import own_program
 
 if TYPE_CHECKING:
     import torch
@@ -147,10 +148,12 @@ class ExecutorchRuntime:
             raise UserError(f"executorch cannot load {lowered_file.name}: {first_line(err)}") from err
 
     def _exported(self, work: Work) -> torch.fx.GraphModule:
-        with converting(self.name, "express this model"):
-            import torch
+        return self._program(work).module(check_guards=False)
 
-            return torch.export.export(work.model, torch_example(work)).module(check_guards=False)
+    def _program(self, work: Work) -> torch.export.ExportedProgram:
+        """The model as traced, once for all that is made of it; this caller's own."""
+        with converting(self.name, "express this model"):
+            return own_program(work.model, torch_example(work))
 
     def _calibrate(self, work: Work, scheme: str) -> Any:
         return self._backend.calibrate(self._exported(work), work, scheme)
@@ -167,11 +170,7 @@ class ExecutorchRuntime:
         return Lowered(destination, *ports, coverage)
 
     def _convert_anew(self, work: Work, destination: Path) -> Coverage:
-        with converting(self.name, "express this model"):
-            import torch
-
-            program = torch.export.export(work.model, torch_example(work))
-        return self._write(program, destination)
+        return self._write(self._program(work), destination)
 
     def _lower(self, work: Work, program: Any, destination: Path, scheme: dict[str, Any]) -> Lowered:
         with replacing(destination) as partial:

@@ -26,9 +26,12 @@ from exporter.runtimes.lowering import (
     require_precision,
     torch_example,
 )
+from exporter.traced import own_program
 
 if TYPE_CHECKING:
     import onnxruntime
+    import torch
+    from torch import nn
 
 #: the newest operator set that every piece of the toolchain, quantiser included, was found to handle
 OPSET = 20
@@ -143,9 +146,10 @@ class OnnxRuntime:
         with converting(self.name, "express this model"):
             import torch
 
+            example = torch_example(work)
             program = torch.onnx.export(
-                work.model,
-                torch_example(work),
+                self._traced(work.model, example),
+                example,
                 dynamo=True,
                 input_names=[spec.name for spec in work.signature.inputs],
                 output_names=[spec.name for spec in work.signature.outputs],
@@ -156,6 +160,14 @@ class OnnxRuntime:
             if program is None:
                 raise RuntimeError("torch.onnx.export gave nothing")
             program.save(str(destination), external_data=False)
+
+    @staticmethod
+    def _traced(model: nn.Module, example: tuple[torch.Tensor, ...]) -> nn.Module | torch.export.ExportedProgram:
+        """The model as it is traced already; itself where it cannot be so, since torch.onnx has more ways to trace one."""
+        try:
+            return own_program(model, example)
+        except Exception:  # whatever the model's code raises under tracing
+            return model
 
     def _lowered(
         self, work: Work, written: Path, destination: Path, scheme: dict[str, Any], own: Mapping[str, Int8End] = NO_OWN

@@ -21,6 +21,7 @@ from edgedeploy.errors import UserError
 from exporter import conversions, runtimes, traced
 from exporter.prepare import prepare
 from exporter.runtimes.base import Work
+from exporter.runtimes.lowering import torch_example
 from tests.exporter import tiny
 from tests.exporter.runtimes import standins
 
@@ -165,6 +166,36 @@ def test_weights_that_are_changed_in_place_are_another_model() -> None:
     with torch.no_grad():
         model.weight += 1
     assert traced.digest(model, example) != before
+
+
+def test_a_model_is_traced_once_for_all_that_executorch_makes_of_it(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traced_models: list[nn.Module] = []
+    real = torch.export.export
+
+    def counting(model: nn.Module, *given: Any, **named: Any) -> Any:
+        traced_models.append(model)
+        return real(model, *given, **named)
+
+    executorch, work = runtimes.get("executorch"), replace(linear(), family="transformer")
+    monkeypatch.setattr(torch.export, "export", counting)
+    before = traced.digest(work.model, torch_example(work))
+    executorch.lower(work, tmp_path / "float")
+    executorch.lower_int8(work, "linear", "minmax", tmp_path / "int8")
+    executorch.lower_to(work, "int8-dynamic", tmp_path / "dynamic")
+    assert [model for model in traced_models if model is work.model] == [work.model]
+    # and lowering it left the shared trace, and the model, as they were
+    assert traced.digest(work.model, torch_example(work)) == before
+    fresh = real(work.model, torch_example(work)).graph_module.code
+    assert traced.program(work.model, torch_example(work)).graph_module.code == fresh
+
+
+def test_a_model_that_trains_again_is_traced_anew() -> None:
+    example, model = (torch.ones(1, 4),), nn.Sequential(nn.Dropout(0.5)).eval()
+    in_eval = traced.program(model, example)
+    assert traced.program(model, example) is in_eval
+    assert traced.program(model.train(), example) is not in_eval
 
 
 def test_a_traced_model_is_let_go() -> None:
