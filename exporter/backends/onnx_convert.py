@@ -54,6 +54,7 @@ def convert(float_model: Path, work: Work, precision: Precision, scratch: Path, 
     float_model = onnx_rewrites.at_least(float_model, scratch)
     quant_pre_process(str(float_model), str(prepared), skip_optimization=work.family == "transformer")
     model = onnx.load(str(prepared))
+    onnx_rewrites.transpose_constants(model)
     if precision == "int8-dynamic":
         _quantise_dynamic(model, reduce_range=types_for(work.target).reduce_range, destination=destination)
     else:

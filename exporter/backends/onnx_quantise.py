@@ -77,6 +77,7 @@ def prepare(float_model: Path, scheme: str, scratch: Path) -> Any:
     quant_pre_process(str(onnx_rewrites.at_least(float_model, scratch)), str(prepared), skip_optimization=scheme == "linear")
     model = onnx.load(str(prepared))
     if scheme == "linear":
+        onnx_rewrites.transpose_constants(model)
         onnx_rewrites.linears_to_gemm(model)
         onnx_rewrites.embeddings_to_int8(model)
     return onnx.shape_inference.infer_shapes(model)

@@ -27,11 +27,49 @@ def at_least(float_model: Path, scratch: Path) -> Path:
     return newer
 
 
-def linears_to_gemm(model: Any) -> int:
-    """MatMul by a constant [k, n] and Add of a constant [n] -> Gemm on the flattened rows. Returns how many.
+def transpose_constants(model: Any) -> int:
+    """Transpose of a constant [n, k] -> the constant [k, n]. Returns how many.
 
-    A Gemm takes the bias as int32 into the int8 kernel and gives float, one operator in place of a quantised product, a
-    dequantisation and a float add. Needs inferred, static shapes; leaves what does not fit alone.
+    The exporter leaves one in front of the product where several layers share a weight; to quantisers the weight is no constant
+    then, and the product stays float.
+    """
+    from onnx import numpy_helper
+
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    given = {output.name for output in graph.output}
+    #: weight -> what it is called transposed, once for all that transpose it
+    done: dict[str, str] = {}
+    instead: dict[str, str] = {}
+    kept = []
+    for node in graph.node:
+        tensor = constants.get(node.input[0]) if node.op_type == "Transpose" and node.output[0] not in given else None
+        order = next((list(attribute.ints) for attribute in node.attribute if attribute.name == "perm"), [1, 0])
+        if tensor is None or len(tensor.dims) != 2 or order != [1, 0]:
+            kept.append(node)
+            continue
+        if tensor.name not in done:
+            done[tensor.name] = node.output[0]
+            turned = np.ascontiguousarray(numpy_helper.to_array(tensor).T)
+            graph.initializer.append(numpy_helper.from_array(turned, node.output[0]))
+        instead[node.output[0]] = done[tensor.name]
+    for node in kept:
+        for place, name in enumerate(node.input):
+            node.input[place] = instead.get(name, name)
+    del graph.node[:]
+    graph.node.extend(kept)
+    read = {name for node in kept for name in node.input} | given
+    for name in done:
+        if name not in read:
+            graph.initializer.remove(constants[name])
+    return len(instead)
+
+
+def linears_to_gemm(model: Any) -> int:
+    """MatMul by a constant [k, n], and Add of a constant [n] after it where there is one -> Gemm on the flattened rows.
+
+    Returns how many. A Gemm takes the bias as int32 into the int8 kernel and gives float, one operator in place of a quantised
+    product, a dequantisation and a float add. Needs inferred, static shapes; leaves what does not fit alone.
     """
     import onnx
     from onnx import helper, numpy_helper
@@ -47,23 +85,29 @@ def linears_to_gemm(model: Any) -> int:
     for node in graph.node:
         if node.op_type == "Add" and node.output[0] in replaced:
             continue
-        add = adds.get(node.output[0]) if node.op_type == "MatMul" and uses[node.output[0]] == 1 else None
-        weight = constants.get(node.input[1]) if add is not None else None
+        weight = constants.get(node.input[1]) if node.op_type == "MatMul" else None
         rows = shapes.get(node.input[0])
-        if add is None or weight is None or len(weight.dims) != 2 or rows is None:
+        if weight is None or len(weight.dims) != 2 or rows is None:
             nodes.append(node)
             continue
-        bias = next(name for name in add.input if name != node.output[0])
+        product = node.output[0]
+        add = adds.get(product) if uses[product] == 1 else None
+        bias = next((name for name in add.input if name != product), "") if add is not None else ""
         if bias not in constants or list(constants[bias].dims) != [weight.dims[1]]:
-            nodes.append(node)
-            continue
-        stem = add.output[0]
+            add, bias = None, ""
+        elif uses[bias] > 1:
+            # its int32 steps are of the scale of what is multiplied, another one in each product
+            own = numpy_helper.from_array(numpy_helper.to_array(constants[bias]), f"{product}/bias")
+            graph.initializer.append(own)
+            bias = own.name
+        stem = add.output[0] if add is not None else product
         flat, wide = f"{stem}/flat_shape", f"{stem}/shape"
         for name, shape in ((flat, [math.prod(rows[:-1]), rows[-1]]), (wide, [*rows[:-1], weight.dims[1]])):
             graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), name))
+        operands = [f"{stem}/rows", node.input[1], *([bias] if bias else [])]
         nodes += [
             helper.make_node("Reshape", [node.input[0], flat], [f"{stem}/rows"], f"{stem}/flatten"),
-            helper.make_node("Gemm", [f"{stem}/rows", node.input[1], bias], [f"{stem}/sums"], f"{stem}/gemm"),
+            helper.make_node("Gemm", operands, [f"{stem}/sums"], f"{stem}/gemm"),
             helper.make_node("Reshape", [f"{stem}/sums", wide], [stem], f"{stem}/unflatten"),
         ]
         replaced.add(stem)
