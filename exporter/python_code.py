@@ -7,6 +7,7 @@ where it was.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import sys
 import sysconfig
@@ -107,7 +108,7 @@ class Watched:
         if changed:
             return f"{changed[0]} changed while it was exported, so the next export is worked out anew"
         names = {name.partition(".")[0] for name in list(sys.modules)}
-        of = importlib.metadata.packages_distributions()
+        of = _packages()
         packages = sorted({package for name in names for package in of.get(name, ())})
         folders = [path for path in self._read() if path.is_dir()]
         return Depends(
@@ -132,7 +133,7 @@ class Watched:
 
 def _modules() -> Iterator[Path]:
     """The files of imported modules that are no package's, not Python's and not ours."""
-    of = importlib.metadata.packages_distributions()
+    of = _packages()
     installed = [Path(sysconfig.get_path(which)).resolve() for which in ("purelib", "platlib")]
     python = [Path(sysconfig.get_path(which)).resolve() for which in ("stdlib", "platstdlib")]
     for name, module in list(sys.modules.items()):
@@ -147,6 +148,12 @@ def _modules() -> Iterator[Path]:
                 yield path
         elif not any(path.is_relative_to(folder) for folder in python):
             yield path
+
+
+@functools.cache
+def _packages() -> Mapping[str, list[str]]:
+    """Module -> the packages that bring it; reads what every package says of itself, so once is enough."""
+    return importlib.metadata.packages_distributions()
 
 
 def _found(name: str) -> list[str]:

@@ -12,9 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: those that import the project
 SCRIPTS = (
-    "bench_app", "bench_cluster", "bench_distillation", "bench_export", "bench_lab", "bench_matrix", "bench_repeatability",
-    "bench_runner",
-    "bench_until",
+    "bench_again", "bench_app", "bench_cluster", "bench_distillation", "bench_export", "bench_lab", "bench_matrix",
+    "bench_repeatability", "bench_runner", "bench_until",
     "build_apk", "build_runner", "build_wheel", "check_aarch64",
     "fuzz", "train_weights", "write_schemas",
 )  # fmt: skip
