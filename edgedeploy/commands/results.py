@@ -261,36 +261,48 @@ def import_(
 @command.command("export")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN_OR_EXPERIMENT...")
 @click.option(
-    "--format", "form", type=click.Choice(["csv", "parquet", "json"]), default="csv", show_default=True,
-    help="CSV or Parquet: a line per sample; JSON: the records with their samples.",
+    "--format", "form", type=click.Choice(["csv", "parquet", "json", "mlflow"]), default="csv", show_default=True,
+    help="CSV or Parquet: a line per sample; JSON: the records with their samples; MLflow: a run of its for each.",
 )  # fmt: skip
 @click.option(
-    "--to", "target", type=click.Path(dir_okay=False), required=True, metavar="FILE", help="A file that is not there yet."
-)
+    "--to", "target", required=True, metavar="FILE", help="A file that is not there yet. MLflow: the tracking URI."
+)  # fmt: skip
+@click.option("--into", metavar="NAME", help="MLflow's experiment.  [default: edgedeploy]")
 @_runs
 @_json
-def export(runs: tuple[str, ...], form: Any, target: str, out: str, as_json: bool) -> int:
-    """Write runs with all their samples to one file.
+def export(runs: tuple[str, ...], form: Any, target: str, into: str | None, out: str, as_json: bool) -> int:
+    """Write runs with all their samples to one file, or as runs of MLflow.
 
-    In a CSV file a name that a spreadsheet would calculate (it begins with =, +, - or @) has a ' before it.
+    In a CSV file a name that a spreadsheet would calculate (it begins with =, +, - or @) has a ' before it. A run that MLflow
+    has already, by the digest of its record, is not written again.
 
     \b
     Examples:
       edgedeploy results export 20260131-120000-abc123 --to samples.csv
       edgedeploy results export 20260131-120000-abc123.00 --format parquet --to samples.parquet
+      edgedeploy results export 20260131-120000-abc123 --format mlflow --to https://mlflow.example.org
     """
     from pathlib import Path
 
-    from device_runner.results.outside import exporting
+    from device_runner.results.outside import exporting, mlflow_runs
     from edgedeploy.terminal import clean
 
+    if into is not None and form != "mlflow":
+        raise click.UsageError("--into is for --format mlflow")
     store = _store(out)
     records = [store.read(run) for run in store.runs_named(runs)]
-    exporting.export(store, records, Path(target), form)
-    if as_json:
-        click.echo(json.dumps({"path": target, "format": form, "runs": [record.id for record in records]}))
+    told: dict[str, Any] = {"path": target, "format": form, "runs": [record.id for record in records]}
+    line = f"{len(records)} run(s) in {target}"
+    if form == "mlflow":
+        done = mlflow_runs.export(store, records, target, into or "edgedeploy")
+        told |= {"written": done.written, "there_already": done.there}
+        line = f"{len(done.written)} run(s) written to {target}, {len(done.there)} there already"
     else:
-        click.echo(clean(f"{len(records)} run(s) in {target}"))
+        exporting.export(store, records, Path(target), form)
+    if as_json:
+        click.echo(json.dumps(told))
+    else:
+        click.echo(clean(line))
     return 0
 
 
