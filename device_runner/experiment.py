@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from device_runner.order import Step, abba
 from device_runner.passes import Pass
-from device_runner.results.store import EXPERIMENTS, Store, safe
+from device_runner.results.store import Store
 from edgedeploy.artifact import Sha256
 from edgedeploy.errors import UserError
 from edgedeploy.record import Plan
@@ -115,10 +115,14 @@ def _migrated(data: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "schema_version": 2, "parts": [moved]}
 
 
+class BusyError(UserError):
+    """Another process is at work on the experiment."""
+
+
 @contextmanager
 def locked(store: Store, identifier: str) -> Iterator[None]:
-    """Only one process goes on with an experiment. Raises UserError when another one does so now."""
-    file = store.root / EXPERIMENTS / f".{safe(identifier)}.lock"
+    """Only one process goes on with an experiment. Raises BusyError when another one does so now."""
+    file = store.lock_file(identifier)
     file.parent.mkdir(parents=True, exist_ok=True)
     # a lock of the kernel's, not a file's presence: it goes with the process that held it, however that ended
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -126,7 +130,7 @@ def locked(store: Store, identifier: str) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"experiment {identifier} is being run by another process") from None
+            raise BusyError(f"experiment {identifier} is being run by another process") from None
         yield
     finally:
         os.close(descriptor)

@@ -76,3 +76,8 @@ def size_bytes(example: str) -> Quantity:
     """A size: 5MB, 800kB (powers of ten), 1GiB (of two)."""
     units = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
     return Quantity("size", units, example)
+
+
+def age(example: str) -> Quantity:
+    """A time of days, in seconds: 90d, 12h, 8w."""
+    return Quantity("age", {"h": 3600, "d": 86_400, "w": 7 * 86_400}, example)

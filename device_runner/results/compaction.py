@@ -97,6 +97,16 @@ def _drop(file: Path) -> None:
             file.unlink(missing_ok=True)
 
 
+def forget(store: Store, runs: Iterable[str]) -> None:
+    """Remove the packs that have one of these runs, which are gone, in them; what else they have is packed again when it is
+    asked for. One that was made within the hour may be being read, and is left to the next call."""
+    gone = set(runs)
+    for about in (store.beside / FOLDER).glob("*.json"):
+        with contextlib.suppress(UserError, KeyError, TypeError):
+            if gone & set(load_json(about)["runs"]):
+                _drop(about.with_suffix(".parquet"))
+
+
 def _view(connection: duckdb.DuckDBPyConnection, packs: list[_Pack], loose: list[str]) -> None:
     connection.execute(f"CREATE OR REPLACE TEMP TABLE no_samples ({SAMPLE_COLUMNS})")
     parts = [_read(connection, [str(pack.file) for pack in packs if pack.whole]), _read(connection, loose)]

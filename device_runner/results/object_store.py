@@ -12,7 +12,7 @@ import contextlib
 import json
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from edgedeploy.errors import EdgedeployError, TransientError, UserError
 from edgedeploy.record import RunRecord
 
 _RUNS, _SAMPLES, _LOGS, _INDEX = "runs", "samples", "logs", "index.json.z"
+_NAMED, _TAKEN = "named", "taken"
 _MAX_SAMPLES_BYTES = 4 * 2**30
 
 
@@ -174,8 +175,59 @@ class ObjectStore(Store):
         """The runs that are finished here and not uploaded."""
         return Store(self.root).ids()
 
-    def remove(self, run: str) -> None:
-        """Remove a finished run, its record first: what is left of one that was interrupted is no run."""
-        self.bucket.delete([f"{_RUNS}/{safe(run)}.json"])
-        logs = [f"{_LOGS}/{run}/{name}" for name, _, _ in self.bucket.list(f"{_LOGS}/{run}")]
-        self.bucket.delete([f"{_SAMPLES}/{run}.parquet", *logs])
+    def named(self) -> dict[str, dict[str, Any]]:
+        keys = [name.removesuffix(".json") for name, _, _ in self.bucket.list(_NAMED)]
+
+        def one(key: str) -> dict[str, Any]:
+            name = f"{_NAMED}/{key}.json"
+            return as_json(self.bucket.get(name, MAX_RECORD_BYTES) or b"{}", f"{self}/{name}")
+
+        return dict(zip(keys, self.bucket.each(one, keys), strict=True))
+
+    def write_named(self, key: str, document: dict[str, Any] | None) -> None:
+        name = f"{_NAMED}/{safe(key)}.json"
+        if document is None:
+            self.bucket.delete([name])
+        else:
+            self.bucket.put(name, json.dumps(document, indent=1).encode())
+
+    def sizes(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for folder in (_RUNS, _SAMPLES, _LOGS):
+            for name, size, _ in self.bucket.list(folder):
+                run = name.partition("/")[0].removesuffix(".json").removesuffix(".parquet")
+                found[run] = found.get(run, 0) + size
+        return found
+
+    def take_away(self, run: str) -> None:
+        # the record is the run: a copy of it says what to put back, or what is left to discard
+        content = self.bucket.get(f"{_RUNS}/{safe(run)}.json", MAX_RECORD_BYTES)
+        if content is None:
+            raise UserError(f"{self}: {run} was removed meanwhile")
+        self.bucket.put(f"{_TAKEN}/{run}.json", content)
+        self.bucket.delete([f"{_RUNS}/{run}.json"])
+
+    def taken_away(self) -> list[str]:
+        return sorted(self._listed(_TAKEN, ".json"))
+
+    def put_back(self, run: str) -> None:
+        content = self.bucket.get(f"{_TAKEN}/{safe(run)}.json", MAX_RECORD_BYTES)
+        if content is not None:
+            self.bucket.create(f"{_RUNS}/{run}.json", content)
+        self.bucket.delete([f"{_TAKEN}/{run}.json"])
+
+    def discard(self, run: str) -> None:
+        logs = [f"{_LOGS}/{safe(run)}/{name}" for name, _, _ in self.bucket.list(f"{_LOGS}/{run}")]
+        # the copy last: while it is there, there is something to discard
+        self.bucket.delete([f"{_RUNS}/{run}.json", f"{_SAMPLES}/{run}.parquet", *logs])
+        self.bucket.delete([f"{_TAKEN}/{run}.json"])
+        for fetched in (self.beside / "fetched").glob(f"{run}.*.parquet"):
+            fetched.unlink(missing_ok=True)
+
+    def remove_experiment(self, experiment: str) -> None:
+        self.bucket.delete([f"{EXPERIMENTS}/{safe(experiment)}.json"])
+        self.lock_file(experiment).unlink(missing_ok=True)
+
+    def each(self, do: Callable[[str], Any], runs: Sequence[str]) -> None:
+        for _ in self.bucket.each(do, runs):
+            pass

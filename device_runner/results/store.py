@@ -6,14 +6,16 @@ and the append-only `samples.jsonl`. `ROOT/experiments/<id>.json` holds what an 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from device_runner.durable import write_whole
+from device_runner.durable import sync_directory, write_whole
 from device_runner.results.duck import connect
 from edgedeploy.errors import UserError
 
@@ -28,6 +30,8 @@ PARTIAL = "run.partial.json"
 STREAM = "samples.jsonl"
 SAMPLES = "samples.parquet"
 EXPERIMENTS = "experiments"
+#: lists of runs that a file names, and runs that are being removed; neither is the id of a run
+NAMED, TAKEN = ".named", ".taken"
 MAX_RECORD_BYTES = 64 * 2**20
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
 
@@ -101,6 +105,10 @@ class Store:
 
     def experiment_file(self, experiment: str) -> Path:
         return self.root / EXPERIMENTS / f"{safe(experiment)}.json"
+
+    def lock_file(self, experiment: str) -> Path:
+        """What whoever works on an experiment on this host holds."""
+        return self.root / EXPERIMENTS / f".{safe(experiment)}.lock"
 
     def stamps(self) -> dict[str, str]:
         """The finished runs, the oldest first (ids begin with the time), each with what changes when its record does."""
@@ -204,6 +212,57 @@ class Store:
         file = self.directory(run) / PARTIAL
         return parse(load_json(file), str(file), run) if file.is_file() else None
 
+    def named(self) -> dict[str, dict[str, Any]]:
+        """The lists of `results.named`, by key. Raises UserError for one that cannot be read."""
+        return {file.stem: load_json(file) for file in sorted((self.root / NAMED).glob("*.json"))}
+
+    def write_named(self, key: str, document: dict[str, Any] | None) -> None:
+        """Write a list, or remove it. Raises OSError when the store cannot be written."""
+        file = self.root / NAMED / f"{safe(key)}.json"
+        if document is None:
+            file.unlink(missing_ok=True)
+            return
+        file.parent.mkdir(exist_ok=True)
+        write_whole(file, json.dumps(document, indent=1).encode())
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each finished run with all that belongs to it."""
+        return {run: _bytes_in(f"{self.root}/{run}") for run in self.stamps()}
+
+    def take_away(self, run: str) -> None:
+        """Make a finished run one that nobody sees, in one step. `put_back` and `discard` are the ways on from there."""
+        if (self.root / TAKEN).is_symlink():
+            raise UserError(f"{self.root / TAKEN} is a link, which leads out of the store; remove it")
+        (self.root / TAKEN).mkdir(exist_ok=True)
+        os.rename(self.directory(run), self.root / TAKEN / safe(run))
+        sync_directory(self.root)
+
+    def taken_away(self) -> list[str]:
+        """The runs that are neither put back nor discarded yet."""
+        if not (self.root / TAKEN).is_dir() or (self.root / TAKEN).is_symlink():
+            return []
+        return sorted(name for name in os.listdir(self.root / TAKEN) if _SAFE.fullmatch(name))
+
+    def put_back(self, run: str) -> None:
+        os.rename(self.root / TAKEN / safe(run), self.directory(run))
+
+    def discard(self, run: str) -> None:
+        """Remove what was taken away, for good; where a link stands in a run's place, the link."""
+        taken = self.root / TAKEN / safe(run)
+        if taken.is_symlink():
+            taken.unlink()
+        else:
+            shutil.rmtree(taken)
+
+    def remove_experiment(self, experiment: str) -> None:
+        self.experiment_file(experiment).unlink(missing_ok=True)
+        self.lock_file(experiment).unlink(missing_ok=True)
+
+    def each(self, do: Callable[[str], Any], runs: Sequence[str]) -> None:
+        """`do` of each run."""
+        for run in runs:
+            do(run)
+
     def query(self, sql: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
         """Run SQL over the view `samples`: run, launch, phase, stage, index, start_ns, elapsed_ns, flags.
 
@@ -238,6 +297,19 @@ class Store:
             raise UserError(f"{file}: not readable ({str(error).splitlines()[0]})") from None
         # what can go wrong has gone wrong by now, before anybody has printed half of an answer
         return iter(lambda: found.fetchone(), None)
+
+
+def _bytes_in(directory: str) -> int:
+    """Of all plain files beneath it. One that goes meanwhile counts for nothing."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError), os.scandir(directory) as found:
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                total += _bytes_in(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(FileNotFoundError):
+                    total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 #: of samples.parquet

@@ -34,8 +34,14 @@ if TYPE_CHECKING:
 @click.option(
     "--out", "--runs", "out", type=click.Path(file_okay=False), default="runs", show_default=True, help="Where runs are kept."
 )
+@click.option(
+    "--to", "target", type=click.Path(dir_okay=False), metavar="FILE",
+    help="Write the JSON document there too; `results prune` leaves the runs that a file names.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(runs: tuple[str, ...], margin: float, despite: str, limit: float | None, out: str, as_json: bool) -> int:
+def command(
+    runs: tuple[str, ...], margin: float, despite: str, limit: float | None, out: str, target: str | None, as_json: bool
+) -> int:  # fmt: skip
     """Say how many times as long one run takes as another, and how sure that is.
 
     Names two runs, or an experiment that has two. The ratio's 95 % interval is over launches: paired by blocks where both are
@@ -55,11 +61,14 @@ def command(runs: tuple[str, ...], margin: float, despite: str, limit: float | N
     from device_runner.results import several, versus
     from device_runner.results.opening import open_store
 
-    records = _records(open_store(out), runs)
+    store = open_store(out)
+    _refuse(target)
+    records = _records(store, runs)
     if len(records) > 2:
         if limit is not None:
             raise click.UsageError("--fail-if-slower is of one candidate: name a baseline and a candidate")
         together = several.compare_all(records, _aspects(despite))
+        _keep(store, target, records, _document_of_several(together))
         if as_json:
             click.echo(json.dumps(_document_of_several(together), indent=1))
         else:
@@ -68,6 +77,7 @@ def command(runs: tuple[str, ...], margin: float, despite: str, limit: float | N
     baseline, candidate = records
     found = versus.compare(baseline, candidate, margin, _aspects(despite))
     failed = limit is not None and found.slower_than(limit)
+    _keep(store, target, records, _document(found, limit, failed=failed))
     if as_json:
         click.echo(json.dumps(_document(found, limit, failed=failed), indent=1))
     else:
@@ -75,6 +85,33 @@ def command(runs: tuple[str, ...], margin: float, despite: str, limit: float | N
         if failed:
             click.echo(f"failed: slower by more than {100 * (limit or 0):g} %", err=True)
     return 1 if failed else 0
+
+
+def _refuse(target: str | None) -> None:
+    from pathlib import Path
+
+    from edgedeploy.errors import UserError
+
+    if target is not None and Path(target).exists():
+        raise UserError(f"{target} is there already; name another file with --to, or remove it")
+
+
+def _keep(store: Store, target: str | None, records: Sequence[RunRecord], document: dict[str, Any]) -> None:
+    """Write the comparison to a file, and note in the store which runs it names."""
+    from pathlib import Path
+
+    from device_runner.durable import write_whole
+    from device_runner.results import named
+    from edgedeploy.terminal import clean
+
+    if target is None:
+        return
+    file = Path(target)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    said = named.leave_or_say(store, "comparison", file, [record.id for record in records])
+    if said:
+        click.echo(clean(f"edgedeploy: {said}"), err=True)
+    write_whole(file, (json.dumps(document, indent=1) + "\n").encode())
 
 
 def _aspects(given: str) -> Sequence[str]:

@@ -52,7 +52,8 @@ def command(
     """Draw runs: which to deploy, accuracy against latency, speed-ups, how the times are spread, each run and its launches.
 
     Of the runs and experiments named, or of the newest. HTML is one file that fetches nothing: open it, mail it, keep it beside
-    a release. Markdown is for a pull request. A file that is there is not replaced unless told to.
+    a release. Markdown is for a pull request. A file that is there is not replaced unless told to. What is in a report that is
+    a file, `results prune` leaves.
 
     \b
     Examples:
@@ -77,6 +78,13 @@ def command(
     report = gather.gather(kept, store.read(baseline) if baseline else None, margin, broken)
     text = page.render(report, store, limits, objective) if kind == "html" else pull_request.render(report, limits, objective)
     if target is not None:
+        from device_runner.results import named
+        from edgedeploy.terminal import clean
+
+        runs_in = [entry.record.id for entry in report.entries] + ([baseline] if baseline else [])
+        said = named.leave_or_say(store, "report", target, runs_in)
+        if said:
+            click.echo(clean(f"edgedeploy: {said}"), err=True)
         _write(target, text.encode())
     if as_json:
         click.echo(json.dumps(_document(report, limits, objective, target, text, kind), indent=1))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgedeploy.commands import retention
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -347,3 +349,7 @@ def push(out: str, source: str | None, as_json: bool) -> int:
     else:
         click.echo(f"{len(done.uploaded)} run(s) uploaded, {len(done.there)} there already")
     return 0
+
+
+command.add_command(retention.prune)
+command.add_command(retention.kept)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from device_runner.results import index, pushing
+from device_runner.results import index, pruning, pushing
 from device_runner.results.object_store import ObjectStore
 from device_runner.results.opening import open_store
 from device_runner.results.store import RUN, Store
@@ -24,6 +24,7 @@ from tests.bench_hosts import swift
 from tests.bench_hosts.fault_proxy import FaultProxy
 from tests.device_runner.recorded import FIRST, SECOND, STEADY, Invoke, invoked, record
 from tests.device_runner.test_compaction import answer, write
+from tests.device_runner.test_prune import experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 QUICK = ("--quick", "--min-ms", "20", "--warmup-ms", "1")
@@ -333,3 +334,34 @@ def test_what_is_fetched_can_be_thrown_away(url: str) -> None:
     store = bucket_store(url)
     assert (answer(store), index.entries(store)) == before
     assert record(f"{FIRST}.00", STEADY).id == store.ids()[0]
+
+
+def test_a_bucket_is_pruned_of_what_nothing_names(url: str, tmp_path: Path, invoke: Invoke) -> None:
+    """Also where an earlier prune was cut off at each of its steps; and nothing of a run is left."""
+    local = Store(tmp_path / "runs")
+    for name in ("a", "b", "c", "d", "e"):
+        experiment(local, name, 100, unfinished=name == "e")
+    assert invoke("results", "push", "--from", str(local), "--out", url).returncode == 0
+    store = bucket_store(url)
+    store.bucket.put("logs/a.00/0000.stderr", b"said")
+    assert store.sizes()["a.00"] > store.sizes()["a.01"]
+    assert invoke("report", "b", "--runs", url, "--out", str(tmp_path / "r.html")).returncode == 0
+    # cut off: with a run that is named, with one that is not, and when there was no way back
+    store.take_away("b.00")
+    store.take_away("c.00")
+    store.take_away("d.00")
+    store.take_away("d.01")
+    store.remove_experiment("d")
+    pruning.finish(store)
+    assert store.ids() == [f"{name}.{at:02d}" for name in "abce" for at in range(2)]
+    done = invoke("results", "prune", "--older-than", "90d", "--yes", "--out", url, "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["removed"] == ["a.00", "a.01", "c.00", "c.01"]
+    assert [[each["experiment"] for each in said["stay"][why]] for why in ("named", "unfinished")] == [["b"], ["e"]]
+    left = [f"{folder}/{name}" for folder in ("runs", "samples", "logs", "taken") for name, _, _ in store.bucket.list(folder)]
+    kept = [f"{name}.{at:02d}" for name in "be" for at in range(2)]
+    assert left == [f"runs/{run}.json" for run in kept] + [f"samples/{run}.parquet" for run in kept]
+    assert not store.has_experiment("a")
+    assert set(answer(store)) == set(kept)
+    assert invoke("compare", "b", "--out", url).returncode == 0

@@ -11,7 +11,7 @@ from device_runner.benching import Finished
 from device_runner.results.report import limits
 from device_runner.results.store import Store
 from edgedeploy.record import RunRecord
-from tests.device_runner.recorded import STEADY, Invoke, accurate, invoked, keep, record
+from tests.device_runner.recorded import FIRST, STEADY, Invoke, accurate, invoked, keep, record
 from tests.device_runner.report import stores
 from tests.device_runner.report.chromium import Page
 
@@ -195,8 +195,19 @@ def test_too_many_runs_are_refused_before_they_are_read(
     assert "3 runs, over the 2" in done.stderr
 
 
-def test_the_store_is_only_read(drawn: Drawn, tmp_path: Path, edgedeploy: Invoke) -> None:
-    before = {path: path.stat().st_mtime_ns for path in drawn[0].rglob("*")}
+def test_of_the_store_only_the_list_of_what_is_named_is_written(drawn: Drawn, tmp_path: Path, edgedeploy: Invoke) -> None:
+    def seen() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in drawn[0].rglob("*") if ".named" not in str(path)}
+
+    before = seen()
     assert edgedeploy("report", "--runs", str(drawn[0]), "--out", str(tmp_path / "r.html")).returncode == 0
-    assert {path: path.stat().st_mtime_ns for path in drawn[0].rglob("*")} == before
+    assert seen() == before
+
+
+def test_a_store_that_takes_no_list_is_reported_on_all_the_same(tmp_path: Path, edgedeploy: Invoke) -> None:
+    keep(tmp_path / "runs", record(f"{FIRST}.00", STEADY))
+    (tmp_path / "runs/.named").write_text("in the way")
+    done = edgedeploy("report", f"{FIRST}.00", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "r.html"))
+    assert (done.returncode, "`results prune` may remove them" in done.stderr) == (0, True)
+    assert (tmp_path / "r.html").is_file()
     assert stores.EXPERIMENT in (tmp_path / "r.html").read_text()
