@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from device_runner import conditions, device_lock, install
 from device_runner.conditions import cores, cpu_features, cpus, journal, space, waiting
+from device_runner.conditions.asking import ask
 from device_runner.conditions.heat import hottest
 from device_runner.conditions.system import detect
 from device_runner.deadline import Deadline
@@ -130,7 +131,7 @@ def _cache(report: Report, transport: Transport) -> None:
 
 def _cpu(report: Report, transport: Transport) -> None:
     deadline = Deadline.after(CALL_SEC)
-    found, allowed = cores.read(transport, deadline), cpus.allowed(transport, deadline)
+    found, allowed = cores.read(transport, deadline), cpus.allowed(ask(transport, cpus.ASKS, deadline))
     features = cpu_features.read(transport, deadline)
     report.facts |= {
         "cores": [vars(core) for core in found],

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from device_runner import conditions, device_lock, install, samples
-from device_runner.conditions import cpus, emulation, files, gate, memory, preparing, waiting
-from device_runner.conditions.system import detect
+from device_runner.conditions import cpus, emulation, files, gate, memory, preparing, system, waiting
+from device_runner.conditions.asking import Program, ask
 from device_runner.deadline import Deadline
 from device_runner.device_cache import leasing
 from device_runner.plan import OUTPUTS, input_file
@@ -49,6 +49,7 @@ PULL_SEC = 600.0
 _MOST_TEXT_BYTES = 64 * 2**20
 #: past `max_seconds` of a plan, for the runner's supervisor to end what it supervises
 GRACE_SEC = 30.0
+_KERNEL = Program(("uname", "-sr"))
 #: the first looks catch a launch that fails at once; then the host keeps quiet until the minima can be met
 _FIRST_LOOKS_SEC = (0.05, 0.2)
 _SHORTEST_LOOK_SEC, _LONGEST_LOOK_SEC = 0.1, 1.0
@@ -86,17 +87,16 @@ class Session:
 
     def __init__(self, device: Device, transport: Transport, cache: DeviceCache, runner: Runner, hello: dict[str, Any]) -> None:
         self.device, self.transport, self.cache, self.runner, self.hello = device, transport, cache, runner, hello
-        deadline = Deadline.after(CALL_SEC)
-        self.cpus = cpus.allowed(transport, deadline)
-        self.system = detect(transport, deadline)
-        kernel = transport.run(["uname", "-sr"], deadline).text.strip()[:200]
+        asked = (*cpus.ASKS, *system.ASKS, *emulation.ASKS, *memory.ASKS, _KERNEL)
+        answers = with_backoff(lambda: ask(transport, asked, Deadline.after(CALL_SEC)))
+        self.cpus, self.system = cpus.allowed(answers), system.found(answers)
         self.facts = {
             "abi": hello.get("abi"),
-            "emulated": emulation.emulated(transport, str(hello.get("abi")), deadline),
+            "emulated": emulation.emulated(answers, str(hello.get("abi"))),
             "cpu": hello.get("cpu"),
             "cpus_allowed": sorted(self.cpus) if self.cpus is not None else None,
-            "memory_kb": memory.meminfo_kb(transport, "MemTotal", deadline),
-            "kernel": kernel,
+            "memory_kb": memory.meminfo_kb(answers, "MemTotal"),
+            "kernel": answers.said(_KERNEL).text.strip()[:200],
             "runner": hello.get("build"),
             **runner.facts,
             **facts_of(transport),

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from device_runner.deadline import Deadline
-    from device_runner.transports.base import Transport
+from device_runner.conditions.asking import Answers, Program
 
+_BATTERY = Program(("dumpsys", "battery"))
+ASKS = (_BATTERY,)
 #: BatteryManager's BATTERY_STATUS_*; 1 is unknown
 _CHARGING = {2: True, 3: False, 4: False, 5: True}
 
 
-def read(transport: Transport, deadline: Deadline) -> tuple[float | None, bool | None, float | None]:
+def read(answers: Answers) -> tuple[float | None, bool | None, float | None]:
     """(charge in percent, whether it charges or is full, degrees Celsius); None each where it does not say."""
-    dumped = transport.run(["dumpsys", "battery"], deadline)
+    dumped = answers.said(_BATTERY)
     text = dumped.text if dumped.exit_code == 0 else ""
     if re.search(r"^\s*present: false$", text, re.MULTILINE):
         return None, None, None

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from device_runner.conditions import android_battery, power
+from device_runner.conditions.asking import Answers, Question
 
 if TYPE_CHECKING:
     from device_runner.conditions.system import System
-    from device_runner.deadline import Deadline
-    from device_runner.transports.base import Transport
 
 
 @dataclass(frozen=True)
@@ -22,9 +21,14 @@ class Charge:
     temperature_c: float | None = None
 
 
-def read(transport: Transport, system: System, deadline: Deadline) -> Charge:
+def asks(system: System) -> tuple[Question, ...]:
+    return (*(android_battery.ASKS if system.android else ()), *(power.ASKS if system.supplies else ()))
+
+
+def read(answers: Answers, system: System) -> Charge:
+    """From the answers to `asks`."""
     if system.android:
-        charge = Charge(*android_battery.read(transport, deadline))
+        charge = Charge(*android_battery.read(answers))
         if charge.percent is not None:
             return charge
-    return Charge(*power.battery(transport, deadline))
+    return Charge(*power.battery(answers))

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from device_runner.conditions import files
+from device_runner.conditions.asking import Answers, Files
 
-if TYPE_CHECKING:
-    from device_runner.deadline import Deadline
-    from device_runner.transports.base import Transport
-
-_CPUS = "/sys/devices/system/cpu"
+_GOVERNORS = Files("/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")
+_FREQUENCIES = Files("/sys/devices/system/cpu/cpu*/cpufreq/scaling_cur_freq")
+ASKS = (_GOVERNORS, _FREQUENCIES)
 
 
-def clocks(transport: Transport, deadline: Deadline) -> tuple[dict[str, str] | None, dict[str, int] | None]:
+def clocks(answers: Answers) -> tuple[dict[str, str] | None, dict[str, int] | None]:
     """(governor by CPU, frequency in kHz by CPU); None each where the kernel shows none, as in most virtual machines."""
-    cpus = [name for name in files.entries(transport, _CPUS, deadline) if re.fullmatch(r"cpu\d+", name)]
-    wanted = [f"{_CPUS}/{cpu}/cpufreq/{name}" for cpu in cpus for name in ("scaling_governor", "scaling_cur_freq")]
-    found = files.read(transport, wanted, deadline)
-    governors: dict[str, str] = {}
-    frequencies: dict[str, int] = {}
-    for cpu in cpus:
-        governor = found.get(f"{_CPUS}/{cpu}/cpufreq/scaling_governor")
-        frequency = files.whole(found.get(f"{_CPUS}/{cpu}/cpufreq/scaling_cur_freq"))
-        if governor:
-            governors[cpu] = governor[:50]
-        if frequency is not None and frequency >= 0:
-            frequencies[cpu] = frequency
+    governors = {cpu: text[:50] for cpu, text in answers.first(_GOVERNORS).items() if _is_cpu(cpu) and text}
+    clocks = {cpu: files.whole(text) for cpu, text in answers.first(_FREQUENCIES).items() if _is_cpu(cpu)}
+    frequencies = {cpu: khz for cpu, khz in clocks.items() if khz is not None and khz >= 0}
     return governors or None, frequencies or None
+
+
+def _is_cpu(name: str) -> bool:
+    return re.fullmatch(r"cpu\d{1,4}", name) is not None

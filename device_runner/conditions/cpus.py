@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from device_runner.deadline import Deadline
-    from device_runner.transports.base import Transport
+from device_runner.conditions.asking import Answers, Files
+
+# of the program that reads it, which is as any other that we start
+_STATUS = Files("/proc/self/status")
+ASKS = (_STATUS,)
 
 
-def allowed(transport: Transport, deadline: Deadline) -> frozenset[int] | None:
+def allowed(answers: Answers) -> frozenset[int] | None:
     """CPUs that a program of ours may run on (online, and inside its container's set); None when it cannot be read."""
-    printed = transport.run(["cat", "/proc/self/status"], deadline)
-    match = re.search(r"^Cpus_allowed_list:\s*([0-9,-]{1,1000})$", printed.text, re.MULTILINE)
+    match = re.search(r"^Cpus_allowed_list:\s*([0-9,-]{1,1000})$", answers.text(_STATUS), re.MULTILINE)
     if not match:
         return None
     cpus: set[int] = set()

@@ -1,4 +1,4 @@
-"""Small files of /proc and /sys, read through a transport, so that it is the same on every Linux device."""
+"""Small files of /proc and /sys whose paths are known only while it runs; what is asked again and again is in `asking`."""
 
 from __future__ import annotations
 
@@ -21,21 +21,16 @@ def entries(transport: Transport, directory: str, deadline: Deadline) -> list[st
 
 
 def read(transport: Transport, paths: Sequence[str], deadline: Deadline) -> dict[str, str]:
-    """path -> first line, of those that can be read."""
-    return {path: lines[0] for path, lines in read_lines(transport, paths, deadline).items()}
-
-
-def read_lines(transport: Transport, paths: Sequence[str], deadline: Deadline) -> dict[str, list[str]]:
-    """path -> its lines, of those that can be read. One process for all: each costs a round trip, and disturbs."""
+    """path -> first line, of those that can be read. One process for all: each costs a round trip, and disturbs."""
     if not paths:
         return {}
     # /dev/null makes grep print names also for a single file
     printed = transport.run(["grep", "-s", "", *paths, "/dev/null"], deadline)
-    found: dict[str, list[str]] = {}
+    found: dict[str, str] = {}
     for line in printed.text.split("\n"):
         path, separator, value = line.partition(":")
         if separator and path in paths:
-            found.setdefault(path, []).append(value.strip())
+            found.setdefault(path, value.strip())
     return found
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from device_runner.conditions import thermal, thermalservice, vcgencmd
+from device_runner.conditions.asking import Answers, Question
 
 if TYPE_CHECKING:
     from device_runner.conditions.system import System
-    from device_runner.deadline import Deadline
-    from device_runner.transports.base import Transport
 
 #: a zone outside of this is not a thermometer that works (phones have zones in volts and percent)
 _PLAUSIBLE_C = (-40.0, 150.0)
@@ -25,19 +24,25 @@ class Heat:
     throttling: tuple[str, ...] | None = None
 
 
-def read(transport: Transport, system: System, deadline: Deadline) -> Heat:
+def asks(system: System) -> tuple[Question, ...]:
+    return (
+        *(thermalservice.ASKS if system.android else ()), *(thermal.ASKS if system.zones else ()),
+        *(vcgencmd.ASKS if system.vcgencmd else ()),
+    )  # fmt: skip
+
+
+def read(answers: Answers, system: System) -> Heat:
+    """From the answers to `asks`."""
+    zones = thermal.temperatures_c(answers) or {}
     if system.android:
-        sensors, status = thermalservice.read(transport, deadline)
-        return Heat(
-            sensors or thermal.temperatures_c(transport, deadline) or {}, thermalservice.throttling(status)
-        )  # fmt: skip
-    temperatures = dict(thermal.temperatures_c(transport, deadline) or {})
+        sensors, status = thermalservice.read(answers)
+        return Heat(sensors or zones, thermalservice.throttling(status))
     if not system.vcgencmd:
-        return Heat(temperatures)
-    chip = vcgencmd.temperature_c(transport, deadline)
+        return Heat(zones)
+    temperatures, chip = dict(zones), vcgencmd.temperature_c(answers)
     if chip is not None:
         temperatures["vcgencmd"] = chip
-    return Heat(temperatures, vcgencmd.throttling(transport, deadline))
+    return Heat(temperatures, vcgencmd.throttling(answers))
 
 
 def hottest(temperatures_c: Mapping[str, float] | None) -> tuple[str, float] | None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from device_runner.conditions import files
+from device_runner.conditions.asking import Answers, Files
 
-if TYPE_CHECKING:
-    from device_runner.deadline import Deadline
-    from device_runner.transports.base import Transport
+_LOAD = Files("/proc/loadavg")
+ASKS = (_LOAD,)
 
 
-def load_1m(transport: Transport, deadline: Deadline) -> float | None:
+def load_1m(answers: Answers) -> float | None:
     """Runnable and waiting processes, averaged over a minute. None when /proc/loadavg cannot be read."""
-    line = files.read(transport, ["/proc/loadavg"], deadline).get("/proc/loadavg", "")
-    match = re.match(r"(\d{1,6}\.\d+)\s", line)
+    match = re.match(r"(\d{1,6}\.\d+)\s", answers.text(_LOAD))
     return float(match.group(1)) if match else None

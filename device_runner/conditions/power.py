@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from device_runner.conditions import files
+from device_runner.conditions.asking import Answers, Files
 
-if TYPE_CHECKING:
-    from device_runner.deadline import Deadline
-    from device_runner.transports.base import Transport
-
-_SUPPLIES = "/sys/class/power_supply"
+_TYPES, _CAPACITIES, _STATUSES = (Files(f"/sys/class/power_supply/*/{name}") for name in ("type", "capacity", "status"))
+ASKS = (_TYPES, _CAPACITIES, _STATUSES)
 
 
-def battery(transport: Transport, deadline: Deadline) -> tuple[float | None, bool | None]:
+def battery(answers: Answers) -> tuple[float | None, bool | None]:
     """(charge in percent, whether it charges) of the first battery; None each where there is none."""
-    supplies = files.entries(transport, _SUPPLIES, deadline)
-    names = ("type", "capacity", "status")
-    found = files.read(transport, [f"{_SUPPLIES}/{supply}/{name}" for supply in supplies for name in names], deadline)
-    for supply in supplies:
-        if found.get(f"{_SUPPLIES}/{supply}/type") != "Battery":
+    capacities, statuses = answers.first(_CAPACITIES), answers.first(_STATUSES)
+    for supply, kind in answers.first(_TYPES).items():
+        if kind != "Battery":
             continue
-        percent = files.whole(found.get(f"{_SUPPLIES}/{supply}/capacity"))
-        status = found.get(f"{_SUPPLIES}/{supply}/status", "")
-        charging = {"Charging": True, "Full": True, "Discharging": False, "Not charging": False}.get(status)
-        return (None if percent is None else float(percent)), charging
+        percent = files.whole(capacities.get(supply))
+        known = {"Charging": True, "Full": True, "Discharging": False, "Not charging": False}
+        return (None if percent is None else float(percent)), known.get(statuses.get(supply, ""))
     return None, None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from device_runner.deadline import Deadline
-    from device_runner.transports.base import Transport
+from device_runner.conditions.asking import Answers, Program
+
+_POWER = Program(("dumpsys", "power"))
+ASKS = (_POWER,)
 
 
-def screen_on(transport: Transport, deadline: Deadline) -> bool | None:
+def screen_on(answers: Answers) -> bool | None:
     """None where the power service does not say."""
-    dumped = transport.run(["dumpsys", "power"], deadline)
+    dumped = answers.said(_POWER)
     if dumped.exit_code:
         return None
     display = re.search(r"^\s*Display Power: state=([A-Z_]{2,20})", dumped.text, re.MULTILINE)

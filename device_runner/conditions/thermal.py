@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from device_runner.conditions import files
+from device_runner.conditions.asking import Answers, Files
 
-if TYPE_CHECKING:
-    from device_runner.deadline import Deadline
-    from device_runner.transports.base import Transport
-
-_ZONES = "/sys/class/thermal"
+_TYPES = Files("/sys/class/thermal/thermal_zone*/type")
+_TEMPERATURES = Files("/sys/class/thermal/thermal_zone*/temp")
+ASKS = (_TYPES, _TEMPERATURES)
 
 
-def temperatures_c(transport: Transport, deadline: Deadline) -> dict[str, float] | None:
+def temperatures_c(answers: Answers) -> dict[str, float] | None:
     """Degrees Celsius by "zone:type"; None where the kernel shows no zone. A zone that is asleep is left out."""
-    zones = [name for name in files.entries(transport, _ZONES, deadline) if name.startswith("thermal_zone")]
-    found = files.read(transport, [f"{_ZONES}/{zone}/{name}" for zone in zones for name in ("type", "temp")], deadline)
+    types = answers.first(_TYPES)
     temperatures: dict[str, float] = {}
-    for zone in zones:
-        millidegrees = files.whole(found.get(f"{_ZONES}/{zone}/temp"))
+    for zone, text in answers.first(_TEMPERATURES).items():
+        millidegrees = files.whole(text)
         if millidegrees is not None:
-            kind = found.get(f"{_ZONES}/{zone}/type", "")[:50]
-            temperatures[f"{zone}:{kind}"] = millidegrees / 1000
+            temperatures[f"{zone}:{types.get(zone, '')[:50]}"] = millidegrees / 1000
     return temperatures or None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from device_runner.deadline import Deadline
-    from device_runner.transports.base import Transport
+from device_runner.conditions.asking import Answers, Program
 
+_THERMAL = Program(("dumpsys", "thermalservice"))
+ASKS = (_THERMAL,)
 #: android.hardware.thermal's ThrottlingSeverity
 _SEVERITY = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 #: its TemperatureType: battery current limits, which are volts, amperes and percent
@@ -22,9 +21,9 @@ _HAL = "Current temperatures from HAL:"
 _CACHED = "Cached temperatures:"
 
 
-def read(transport: Transport, deadline: Deadline) -> tuple[dict[str, float] | None, int | None]:
+def read(answers: Answers) -> tuple[dict[str, float] | None, int | None]:
     """(degrees Celsius by sensor, thermal status from 0 "none" to 6 "shutdown"); None each where it does not say."""
-    dumped = transport.run(["dumpsys", "thermalservice"], deadline)
+    dumped = answers.said(_THERMAL)
     if dumped.exit_code:
         return None, None
     text = dumped.text

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from device_runner.conditions import battery, heat, load
+from device_runner.conditions.asking import Question, ask
 from edgedeploy.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,26 +23,35 @@ _UNREAD = "cannot be read"
 
 def shut(transport: Transport, gates: Gates, system: System, deadline: Deadline) -> list[str]:
     """Why a launch may not start now, one sentence per gate that is shut; empty when it may."""
+    answers = ask(transport, _asks(gates, system), deadline)
     reasons = []
     if gates.max_temperature_c is not None:
-        hottest = heat.hottest(heat.read(transport, system, deadline).temperatures_c)
+        hottest = heat.hottest(heat.read(answers, system).temperatures_c)
         if hottest is None:
             reasons.append(f"the temperature {_UNREAD}")
         elif hottest[1] > gates.max_temperature_c:
             reasons.append(f"{hottest[0]} is at {hottest[1]:.1f} °C, over {gates.max_temperature_c:g}")
     if gates.max_load is not None:
-        running = load.load_1m(transport, deadline)
+        running = load.load_1m(answers)
         if running is None:
             reasons.append(f"the load {_UNREAD}")
         elif running > gates.max_load:
             reasons.append(f"the load is {running:.2f}, over {gates.max_load:g}")
     if gates.min_battery_percent is not None:
-        charge = battery.read(transport, system, deadline).percent
+        charge = battery.read(answers, system).percent
         if charge is None:
             reasons.append(f"the battery {_UNREAD}")
         elif charge < gates.min_battery_percent:
             reasons.append(f"the battery is at {charge:.0f} %, under {gates.min_battery_percent:g}")
     return reasons
+
+
+def _asks(gates: Gates, system: System) -> tuple[Question, ...]:
+    return (
+        *(heat.asks(system) if gates.max_temperature_c is not None else ()),
+        *(load.ASKS if gates.max_load is not None else ()),
+        *(battery.asks(system) if gates.min_battery_percent is not None else ()),
+    )
 
 
 def check(transport: Transport, gates: Gates, system: System, deadline: Deadline) -> None:

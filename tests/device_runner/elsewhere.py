@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,9 @@ class Elsewhere(LocalTransport):
         refused = self.refuse(argv)
         if refused is not None:
             return refused
-        moved = super().run([self._moved(part) for part in argv], deadline)
+        # of a script, each path in it
+        words = (re.sub(r"(?<!\S)/(?:sys|proc)/\S*", lambda path: self._moved(path[0]), word) for word in argv)
+        moved = super().run(list(words), deadline)
         said = moved.stdout.replace(bytes(self.tree / "sys"), b"/sys").replace(bytes(self.tree / "proc"), b"/proc")
         return Completed(moved.exit_code, said, moved.stderr)
 

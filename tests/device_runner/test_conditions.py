@@ -20,6 +20,7 @@ from device_runner.conditions import (
     thermal,
     time_in_state,
 )
+from device_runner.conditions.asking import ask
 from device_runner.conditions.system import System, detect
 from device_runner.deadline import Deadline
 from device_runner.device_isa import mismatch, target_of
@@ -56,7 +57,7 @@ def test_clocks_of_each_cpu(phone: Elsewhere) -> None:
         phone.write(f"devices/system/cpu/cpu{cpu}/cpufreq/scaling_cur_freq", f"{khz}\n")
     phone.write("devices/system/cpu/cpufreq/boost", "1")
     phone.write("devices/system/cpu/cpu9/cpufreq/scaling_cur_freq", "<unknown>\n")
-    governors, frequencies = cpufreq.clocks(phone, soon())
+    governors, frequencies = cpufreq.clocks(ask(phone, cpufreq.ASKS, soon()))
     assert governors == {"cpu0": "schedutil", "cpu7": "performance"}
     assert frequencies == {"cpu0": 1_800_000, "cpu7": 2_900_000}
 
@@ -64,14 +65,14 @@ def test_clocks_of_each_cpu(phone: Elsewhere) -> None:
 def test_one_zone_and_one_cpu_are_read_as_many_are(phone: Elsewhere) -> None:
     phone.write("class/thermal/thermal_zone0/type", "cpu: big\n")
     phone.write("class/thermal/thermal_zone0/temp", "-1500\n")
-    assert thermal.temperatures_c(phone, soon()) == {"thermal_zone0:cpu: big": -1.5}
+    assert thermal.temperatures_c(ask(phone, thermal.ASKS, soon())) == {"thermal_zone0:cpu: big": -1.5}
 
 
 def test_a_zone_that_is_asleep_is_left_out(phone: Elsewhere) -> None:
     phone.write("class/thermal/thermal_zone0/temp", "41000\n")
     phone.write("class/thermal/thermal_zone1/type", "gpu\n")
     phone.write("class/thermal/cooling_device0/type", "fan\n")
-    assert thermal.temperatures_c(phone, soon()) == {"thermal_zone0:": 41.0}
+    assert thermal.temperatures_c(ask(phone, thermal.ASKS, soon())) == {"thermal_zone0:": 41.0}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_the_battery_and_not_the_charger(phone: Elsewhere, status: str, charging
     phone.write("class/power_supply/battery/type", "Battery\n")
     phone.write("class/power_supply/battery/capacity", "83\n")
     phone.write("class/power_supply/battery/status", status + "\n")
-    assert power.battery(phone, soon()) == (83.0, charging)
+    assert power.battery(ask(phone, power.ASKS, soon())) == (83.0, charging)
 
 
 def test_hostile_names_in_a_directory_do_not_become_arguments(phone: Elsewhere) -> None:
@@ -94,7 +95,7 @@ def test_hostile_names_in_a_directory_do_not_become_arguments(phone: Elsewhere) 
 def test_the_cpus_that_may_be_used_are_this_processs(tmp_path: Path) -> None:
     import os
 
-    assert cpus.allowed(LocalTransport(tmp_path), soon()) == frozenset(os.sched_getaffinity(0))
+    assert cpus.allowed(ask(LocalTransport(tmp_path), cpus.ASKS, soon())) == frozenset(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,14 @@ BATTERY = """Current Battery Service state:
 """
 
 
+def heat_of(device: Elsewhere, system: System = ANDROID) -> heat.Heat:
+    return heat.read(ask(device, heat.asks(system), soon()), system)
+
+
+def charge_of(device: Elsewhere) -> battery.Charge:
+    return battery.read(ask(device, battery.asks(ANDROID), soon()), ANDROID)
+
+
 def dumpsys(patch: pytest.MonkeyPatch, tmp_path: Path, **services: str) -> None:
     for name, text in services.items():
         (tmp_path / f"{name}.txt").write_text(text)
@@ -161,23 +170,24 @@ def test_a_phone_says_its_temperatures_through_its_thermal_service(
 ) -> None:
     dumpsys(monkeypatch, tmp_path, thermalservice=THERMAL.format(status=3, sensors=SENSORS))
     phone.write("class/thermal/thermal_zone0/temp", "99000\n")
-    assert detect(phone, soon()) == ANDROID
+    # a phone that says it is not asked in /sys as well
+    assert detect(phone, soon()) == System(android=True, zones=False)
     # what is no temperature (percent, NaN) is left out, and the sensors of now stand before those of the cache
-    found = heat.read(phone, ANDROID, soon())
+    found = heat_of(phone)
     assert found == heat.Heat({"CPU0": 45.25, "skin": 33.1}, ("thermal status severe",))
     dumpsys(monkeypatch, tmp_path, thermalservice=THERMAL.format(status=0, sensors=""))
-    assert heat.read(phone, ANDROID, soon()) == heat.Heat({"skin": 29.0}, ())
+    assert heat_of(phone) == heat.Heat({"skin": 29.0}, ())
 
 
 def test_a_phone_whose_services_say_nothing_shows_its_zones_or_nothing(
     phone: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dumpsys(monkeypatch, tmp_path, thermalservice="Can't find service: thermalservice\n")
-    assert heat.read(phone, ANDROID, soon()) == heat.Heat({}, None)
-    assert battery.read(phone, ANDROID, soon()) == battery.Charge()
-    assert screen.screen_on(phone, soon()) is None
+    assert heat_of(phone) == heat.Heat({}, None)
+    assert charge_of(phone) == battery.Charge()
+    assert screen.screen_on(ask(phone, screen.ASKS, soon())) is None
     phone.write("class/thermal/thermal_zone0/temp", "41000\n")
-    assert heat.read(phone, ANDROID, soon()).temperatures_c == {"thermal_zone0:": 41.0}
+    assert heat_of(phone).temperatures_c == {"thermal_zone0:": 41.0}
 
 
 @pytest.mark.parametrize(("status", "charging"), [(1, None), (2, True), (3, False), (4, False), (5, True)])
@@ -185,9 +195,9 @@ def test_a_phones_battery(
     phone: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, charging: bool | None
 ) -> None:
     dumpsys(monkeypatch, tmp_path, battery=BATTERY.format(status=status))
-    assert battery.read(phone, ANDROID, soon()) == battery.Charge(82.0, charging, 28.7)
+    assert charge_of(phone) == battery.Charge(82.0, charging, 28.7)
     dumpsys(monkeypatch, tmp_path, battery=BATTERY.format(status=status).replace("present: true", "present: false"))
-    assert battery.read(phone, ANDROID, soon()) == battery.Charge()
+    assert charge_of(phone) == battery.Charge()
 
 
 @pytest.mark.parametrize(
@@ -204,7 +214,7 @@ def test_a_phones_screen(
     phone: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dumped: str, on: bool | None
 ) -> None:
     dumpsys(monkeypatch, tmp_path, power=dumped)
-    assert screen.screen_on(phone, soon()) is on
+    assert screen.screen_on(ask(phone, screen.ASKS, soon())) is on
 
 
 def test_a_snapshot_of_a_phone_has_all_of_it(phone: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +234,7 @@ def test_a_raspberry_pis_firmware_says_what_its_kernel_does_not(
     programs(monkeypatch, tmp_path / "bin", vcgencmd=said)
     system = detect(phone, soon())
     assert system == System(vcgencmd=True)
-    found = heat.read(phone, system, soon())
+    found = heat_of(phone, system)
     assert found.temperatures_c == {"vcgencmd": 48.3}
     assert found.throttling == ("under-voltage", "throttled", "under-voltage since boot", "throttled since boot")
 
@@ -246,7 +256,9 @@ def test_the_hottest_is_a_thermometer_that_works() -> None:
 def test_time_at_each_frequency(phone: Elsewhere) -> None:
     phone.write("devices/system/cpu/cpufreq/policy0/stats/time_in_state", "300000 1200\n1800000 34\nx y\n")
     phone.write("devices/system/cpu/cpufreq/boost", "1\n")
-    assert time_in_state.time_in_state_ms(phone, soon()) == {"policy0": {"300000": 12_000, "1800000": 340}}
+    assert time_in_state.time_in_state_ms(ask(phone, time_in_state.ASKS, soon())) == {
+        "policy0": {"300000": 12_000, "1800000": 340}
+    }
 
 
 def test_cores_in_one_line(phone: Elsewhere) -> None:
