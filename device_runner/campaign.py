@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from device_runner import accuracy, device_isa, launches, plans
 from device_runner.deadline import Deadline
 from device_runner.instant import now
+from device_runner.launch_directory import Evicted
 from device_runner.passes import memory, profile
 from device_runner.plan import document
 from device_runner.plans import until
 from device_runner.recording import INTERRUPTED, Recording
 from device_runner.runner import CALL_SEC, RunnerRefused, Status
 from device_runner.samples import Samples
-from device_runner.session import Evicted
 from edgedeploy import __version__
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
 from edgedeploy.interrupt import held
@@ -53,6 +53,8 @@ class Campaign:
         self._experiment, self._session, self._progress, self._store = experiment, session, progress, store
         self._plan, self._steps = part.plan, part.order
         self._staged: dict[str, Staged] = {}
+        #: runs of which a launch was begun here
+        self._begun: set[str] = set()
         self._recordings = {
             run: Recording(store, run, workload, self._plan, session.record, self._software(workload))
             for run, workload in workloads.items()
@@ -176,7 +178,9 @@ class Campaign:
                 self._failed(recording, launch, label, found)
 
         try:
-            resumed = self._session.left_behind(directory)
+            # by a process before this one, so only where this one starts its first
+            resumed = recording.run not in self._begun and self._session.left_behind(directory)
+            self._begun.add(recording.run)
             # nothing is under way yet: a Ctrl-C here leaves the launch to whoever resumes
             shut = (
                 "" if resumed else self._session.wait_for_gates(self._plan, lambda text: self._progress.now(f"{label}: {text}"))

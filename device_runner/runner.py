@@ -104,16 +104,18 @@ class Runner:
         return self._call(["--describe", self._transport.path(model), "--runtime", runtime], "describe", deadline)
 
     def start(self, directory: str, deadline: Deadline) -> None:
-        """Start the plan in `directory`, detached. Raises RunnerRefused when the plan is wrong."""
+        """Start the plan in `directory`, which was just laid out, detached. Raises RunnerRefused when the plan is wrong."""
+
+        tried = False
 
         def attempt() -> None:
+            nonlocal tried
             # a try whose answer was lost has started it all the same, and it must not run twice
-            if self._transport.stat(f"{directory}/runner.pid", deadline) is None:
-                self._call(
-                    ["--plan", self._transport.path(f"{directory}/plan.json"), "--detach"],
-                    "detached",
-                    deadline.sooner(_TRY_SEC),
-                )
+            if tried and self._transport.stat(f"{directory}/runner.pid", deadline) is not None:
+                return
+            tried = True
+            plan = self._transport.path(f"{directory}/plan.json")
+            self._call(["--plan", plan, "--detach"], "detached", deadline.sooner(_TRY_SEC))
 
         with_backoff(attempt)
 

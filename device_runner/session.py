@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from device_runner import conditions, device_lock, install, samples
+from device_runner import conditions, device_lock, install, launch_directory, samples
 from device_runner.conditions import cpus, emulation, files, gate, memory, preparing, system, waiting
 from device_runner.conditions.asking import Program, ask
 from device_runner.deadline import Deadline
@@ -47,16 +47,13 @@ PUSH_SEC = 1800.0
 PULL_SEC = 600.0
 #: what a runner's events, or its stderr, may come to
 _MOST_TEXT_BYTES = 64 * 2**20
+_EVENTS, _STDERR, _SAMPLES = "events.jsonl", "stderr.txt", "samples.bin"
 #: past `max_seconds` of a plan, for the runner's supervisor to end what it supervises
 GRACE_SEC = 30.0
 _KERNEL = Program(("uname", "-sr"))
 #: the first looks catch a launch that fails at once; then the host keeps quiet until the minima can be met
 _FIRST_LOOKS_SEC = (0.05, 0.2)
 _SHORTEST_LOOK_SEC, _LONGEST_LOOK_SEC = 0.1, 1.0
-
-
-class Evicted(TransientError):
-    """What was staged has been removed by another host, which had not heard of us for a day."""
 
 
 @dataclass(frozen=True)
@@ -173,38 +170,28 @@ class Session:
 
         Raises RunnerRefused for a plan it refuses, Evicted when what was staged is no longer there.
         """
-        deadline = Deadline.after(PUSH_SEC)
         self.cache.renew()
-        with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
-            file = Path(scratch, "plan.json")
-            file.write_text(json.dumps(document), "utf-8")
-            self.cache.push(file, f"{directory}/plan.json", deadline)
-        self.lay_out(directory, staged.links)
+        plan = json.dumps(document)
+        if len(plan) > launch_directory.MOST_PLAN_BYTES:
+            with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
+                file = Path(scratch, "plan.json")
+                file.write_text(plan, "utf-8")
+                self.cache.push(file, f"{directory}/plan.json", Deadline.after(PUSH_SEC))
+            plan = ""
+        self.lay_out(directory, staged.links, plan)
         self.runner.start(directory, Deadline.after(CALL_SEC))
 
-    def lay_out(self, directory: str, links: dict[str, str]) -> None:
-        """Fill `directory`: name in it -> path in the store."""
-        deadline = Deadline.after(PUSH_SEC)
-        self._run(["mkdir", "-p", self.transport.path(f"{directory}/inputs")], deadline)
-        for name, stored in links.items():
-            source, target = self.transport.path(stored), self.transport.path(f"{directory}/{name}")
-            linked = with_backoff(lambda s=source, t=target: self.transport.run(["ln", "-f", s, t], deadline))  # type: ignore[misc]
-            if linked.exit_code:
-                self._copy(stored, target, deadline)
-
-    def _copy(self, stored: str, target: str, deadline: Deadline) -> None:
-        """Where there are no hard links: an Android shell may not make any."""
+    def lay_out(self, directory: str, links: dict[str, str], plan: str = "") -> None:
+        """Fill `directory`: name in it -> path in the store, and plan.json. Raises Evicted when a file is no longer there,
+        NoRoom for a device that is full.
+        """
         while True:
-            copied = with_backoff(lambda: self.transport.run(["cp", self.transport.path(stored), target], deadline))
-            if not copied.exit_code:
+            try:
+                launch_directory.lay_out(self.transport, directory, links, plan, PUSH_SEC)
                 return
-            found = with_backoff(lambda: self.transport.stat(stored, deadline))
-            if found is None:
-                raise Evicted(f"{stored}: is gone from the device's cache")
-            if "No space left" not in copied.error_text:
-                raise TransientError(f"cp failed on the device: {copied.error_text}")
-            if not self.cache.make_room(found.bytes):
-                raise NoRoom(f"the device is full: make room on it ({copied.error_text})")
+            except launch_directory.Full as error:
+                if not self.cache.make_room(error.needed_bytes):
+                    raise NoRoom(f"the device is full: make room on it ({error})") from None
 
     def running(self) -> str | None:
         """A run that has a launch running on the device, left by a host that went away; None when nothing runs."""
@@ -260,22 +247,25 @@ class Session:
 
     def collect(self, directory: str, workload: Workload) -> Measured:
         """Fetch what the launch in `directory` left. Files it never came to write are as if empty."""
+        most = {_EVENTS: _MOST_TEXT_BYTES, _STDERR: _MOST_TEXT_BYTES, _SAMPLES: samples.MOST_BYTES}
+        outputs = {f"{OUTPUTS}/{index}.bin": product for index, product in enumerate(workload.products)}
+        most |= {name: workload.cases * product.tensor.nbytes for name, product in outputs.items()}
         with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
-            events_text = self._text(f"{directory}/events.jsonl", Path(scratch, "events"))
-            stderr = self._text(f"{directory}/stderr.txt", Path(scratch, "stderr"))
-            file = self._fetch(f"{directory}/samples.bin", Path(scratch, "samples"), samples.MOST_BYTES)
+            there = launch_directory.fetch(self.transport, directory, most, Path(scratch), PULL_SEC)
+            events, stderr = (there[name].read_text("utf-8", "replace") if name in there else "" for name in (_EVENTS, _STDERR))
+            file = there.get(_SAMPLES)
             measured = samples.read(file) if file is not None and file.stat().st_size else Samples.none()
-            outputs = [
-                self._output(f"{directory}/{OUTPUTS}/{index}.bin", Path(scratch, f"output-{index}"), product, workload.cases)
-                for index, product in enumerate(workload.products)
-            ]
-        return Measured(json_lines(events_text), measured, outputs, events_text, stderr)
+            given = [_output(there.get(name), product, workload.cases) for name, product in outputs.items()]
+        return Measured(json_lines(events), measured, given, events, stderr)
 
     def text(self, path: str, most_bytes: int) -> str | None:
         """A text file of a launch; None when it is not there. Raises TransientError for one that is larger than that."""
+        directory, _, name = path.rpartition("/")
         with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
-            file = self._fetch(path, Path(scratch, "text"), most_bytes)
-            return file.read_text("utf-8", "replace") if file is not None else None
+            there = launch_directory.fetch(
+                self.transport, directory, {name: most_bytes}, Path(scratch), PULL_SEC
+            )  # fmt: skip
+            return there[name].read_text("utf-8", "replace") if name in there else None
 
     def end(self, directory: str) -> None:
         """End whatever runs in `directory` and remove it; what cannot be reached is left alone."""
@@ -287,31 +277,12 @@ class Session:
         """Remove a launch's directory, or a run's, from the device."""
         with_backoff(lambda: self.transport.remove(path, Deadline.after(CALL_SEC)))
 
-    def _run(self, argv: list[str], deadline: Deadline) -> None:
-        completed = with_backoff(lambda: self.transport.run(argv, deadline))
-        if completed.exit_code:
-            raise TransientError(f"{argv[0]} failed on the device: {completed.error_text}")
 
-    def _fetch(self, path: str, destination: Path, most_bytes: int) -> Path | None:
-        deadline = Deadline.after(PULL_SEC)
-        found = with_backoff(lambda: self.transport.stat(path, deadline))
-        if found is None:
-            return None
-        if found.bytes > most_bytes:
-            raise TransientError(f"{path}: has {found.bytes} bytes on the device, and {most_bytes} at most would be ours")
-        with_backoff(lambda: self.transport.pull(path, destination, deadline))
-        return destination
-
-    def _text(self, path: str, destination: Path) -> str:
-        file = self._fetch(path, destination, _MOST_TEXT_BYTES)
-        return file.read_text("utf-8", "replace") if file is not None else ""
-
-    def _output(self, path: str, destination: Path, product: Product, cases: int) -> npt.NDArray[Any] | None:
-        size = cases * product.tensor.nbytes
-        file = self._fetch(path, destination, size)
-        if file is None or file.stat().st_size != size:
-            return None
-        return np.fromfile(file, np.dtype(product.tensor.dtype).newbyteorder("<")).reshape(cases, -1)
+def _output(file: Path | None, product: Product, cases: int) -> npt.NDArray[Any] | None:
+    """[cases, elements], None where it is not there as a whole."""
+    if file is None or file.stat().st_size != cases * product.tensor.nbytes:
+        return None
+    return np.fromfile(file, np.dtype(product.tensor.dtype).newbyteorder("<")).reshape(cases, -1)
 
 
 def _pauses(plan: Plan, look_sec: float | None) -> Iterator[float]:

@@ -15,14 +15,15 @@ from edgedeploy.errors import TransientError, UserError
 #: exit codes of the scripts, apart from those of the tools they call
 _NO_ROOT, ABSENT, _OUTSIDE, _NOT_MADE, _DIRECTORY, DAMAGED, FULL, _NO_DIGEST = range(81, 89)
 
-_ENTER = """
+#: $1 the work root, $2 a directory below it ("": none), which is entered
+ENTER = """
 umask 077; set -f
 cd -P "$1" 2>/dev/null && [ "$(pwd -P)" = "$1" ] || exit 81
 [ -z "$2" ] || cd -P "./$2" 2>/dev/null || exit 82
 case "$(pwd -P)/" in "$1"/*) ;; *) exit 83 ;; esac
 """
-# one directory at a time: none is made before it is known that the one around it is inside
-_MAKE = """
+#: the same, the directory being made. One at a time: none is made before it is known that the one around it is inside
+MAKE = """
 umask 077; set -f
 cd -P "$1" 2>/dev/null && [ "$(pwd -P)" = "$1" ] || exit 81
 ifs=$IFS; IFS=/
@@ -33,8 +34,9 @@ for part in $2; do
 done
 IFS=$ifs
 """
+#: digest and size of a file, room in kB
 # openssl is slower to start and then several times as quick (measured: 4 times on x86_64, Debian's coreutils)
-_TOOLS = """
+TOOLS = """
 digest() {
   if ! command -v sha256sum >/dev/null 2>&1; then openssl dgst -sha256 -r < "$1"
   elif [ "$(size "$1")" -gt 4194304 ] && command -v openssl >/dev/null 2>&1; then
@@ -93,7 +95,8 @@ kill -KILL "-$1" 2>/dev/null || kill -KILL "$1"
 """
 
 
-def _script(text: str, *arguments: str) -> list[str]:
+def script(text: str, *arguments: str) -> list[str]:
+    """A program of the device's sh, and its arguments."""
     return ["sh", "-c", text, "sh", *arguments]
 
 
@@ -106,7 +109,7 @@ def _place(root: str, path: str) -> tuple[str, str, str]:
 
 def make_root(directory: str) -> list[str]:
     """Make the work root, for its owner alone, and print where it is. "" is ~/.cache/edgedeploy-device."""
-    return _script(_ROOT, directory)
+    return script(_ROOT, directory)
 
 
 def root_of(completed: Completed) -> str:
@@ -123,7 +126,7 @@ def root_of(completed: Completed) -> str:
 
 def stat(root: str, path: str) -> list[str]:
     """Print kind and size in bytes."""
-    return _script(_ENTER + _TOOLS + _STAT, *_place(root, path))
+    return script(ENTER + TOOLS + _STAT, *_place(root, path))
 
 
 def stat_of(completed: Completed, path: str) -> Stat | None:
@@ -142,7 +145,7 @@ def prepare(root: str, path: str, sha256: str, size_bytes: int, mode: str) -> li
 
     The directory is made, and what a push that was cut off has left beside the file is removed.
     """
-    return _script(_MAKE + _TOOLS + _PREPARE, *_place(root, path), sha256, str(size_bytes), mode)
+    return script(MAKE + TOOLS + _PREPARE, *_place(root, path), sha256, str(size_bytes), mode)
 
 
 def to_send(completed: Completed, path: str, size_bytes: int) -> bool:
@@ -163,22 +166,22 @@ def no_room(path: str, detail: str) -> NoRoom:
 
 def receive(root: str, path: str, sha256: str, mode: str) -> list[str]:
     """Write stdin beside `path`, and put it there when it is of that digest. After `prepare`."""
-    return _script(_ENTER + _TOOLS + _RECEIVE, *_place(root, path), sha256, mode)
+    return script(ENTER + TOOLS + _RECEIVE, *_place(root, path), sha256, mode)
 
 
 def fetch(root: str, path: str) -> list[str]:
     """Print the file's content."""
-    return _script(_ENTER + _FETCH, *_place(root, path))
+    return script(ENTER + _FETCH, *_place(root, path))
 
 
 def remove(root: str, path: str) -> list[str]:
     """Remove a file, a link (not what it leads to) or a whole directory."""
-    return _script(_ENTER + _REMOVE, *_place(root, path))
+    return script(ENTER + _REMOVE, *_place(root, path))
 
 
 def end(pid: int, started: int) -> list[str]:
     """Kill the process group that `pid` leads, if that is still what started then: field 22 of its stat, in 10 ms."""
-    return _script(_END, str(pid), str(started))
+    return script(_END, str(pid), str(started))
 
 
 def check(completed: Completed, path: str) -> None:

@@ -18,8 +18,9 @@ from device_runner.device_cache import DeviceCache, holdings
 from device_runner.device_cache.cache import DEFAULT_LIMIT_BYTES, owner
 from device_runner.device_cache.holdings import Holdings, Item, parse
 from device_runner.inventory import Device
+from device_runner.launch_directory import Evicted
 from device_runner.results.store import Store
-from device_runner.session import Evicted, Session, open_session
+from device_runner.session import Session, open_session
 from device_runner.transports.base import Completed, Target
 from device_runner.transports.local import LocalTransport
 from edgedeploy.errors import TransientError
