@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 namespace edgebench {
@@ -19,6 +20,8 @@ struct Header {
   uint64_t steady_capacity;
   uint64_t streams;  // 0 is 1
 };
+// On its way to be the sample file.
+constexpr char kPackedName[] = ".samples.bin";
 static_assert(sizeof(Header) == 32 && sizeof(Sample) == 16, "the layout is part of the protocol");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file is little-endian");
 
@@ -33,6 +36,74 @@ uint64_t written(int fd, uint64_t first_byte, uint64_t capacity) {
     else high = middle;
   }
   return low;
+}
+
+uint64_t streams_of(const Header& header) { return header.streams == 0 ? 1 : header.streams; }
+
+// The sample file and its header; -1 where there is none, or it is not ours.
+int open_samples(int dir_fd, Header* header) {
+  int fd = openat(dir_fd, kSamplesName, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return -1;
+  struct stat info;
+  constexpr uint64_t kSane = uint64_t{1} << 32;
+  if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && read_at(fd, header, sizeof *header, 0) &&
+      memcmp(header->magic, "EDGS", 4) == 0 && header->version == 1 && header->warmup_capacity < kSane &&
+      header->steady_capacity < kSane && header->streams <= kMaxStreams)
+    return fd;
+  close(fd);
+  return -1;
+}
+
+// What each stream has written.
+void count_streams(int fd, const Header& header, SampleCounts* counts) {
+  uint64_t at = sizeof header;
+  for (uint64_t stream = 0; stream < streams_of(header); ++stream) {
+    counts[stream].warmup = written(fd, at, header.warmup_capacity);
+    at += header.warmup_capacity * sizeof(Sample);
+    counts[stream].steady = written(fd, at, header.steady_capacity);
+    at += header.steady_capacity * sizeof(Sample);
+  }
+}
+
+bool write_at(int fd, const void* data, size_t bytes, uint64_t offset) {
+  const char* at = static_cast<const char*>(data);
+  while (bytes > 0) {
+    ssize_t n = pwrite(fd, at, bytes, static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    at += n;
+    bytes -= static_cast<size_t>(n);
+    offset += static_cast<uint64_t>(n);
+  }
+  return true;
+}
+
+bool copy(int from, uint64_t from_byte, int to, uint64_t to_byte, uint64_t bytes) {
+  char block[65536];
+  while (bytes > 0) {
+    size_t some = bytes < sizeof block ? static_cast<size_t>(bytes) : sizeof block;
+    if (!read_at(from, block, some, from_byte) || !write_at(to, block, some, to_byte)) return false;
+    from_byte += some;
+    to_byte += some;
+    bytes -= some;
+  }
+  return true;
+}
+
+bool copy_written(int from, const Header& header, const SampleCounts* counts, int to, const Header& packed) {
+  const uint64_t old_stream = (header.warmup_capacity + header.steady_capacity) * sizeof(Sample);
+  const uint64_t new_stream = (packed.warmup_capacity + packed.steady_capacity) * sizeof(Sample);
+  // What a stream has not written is a hole, which reads as zeros.
+  if (ftruncate(to, static_cast<off_t>(sizeof packed + streams_of(packed) * new_stream)) != 0) return false;
+  if (!write_at(to, &packed, sizeof packed, 0)) return false;
+  for (uint64_t stream = 0; stream < streams_of(header); ++stream) {
+    const uint64_t old_byte = sizeof header + stream * old_stream, new_byte = sizeof packed + stream * new_stream;
+    if (!copy(from, old_byte, to, new_byte, counts[stream].warmup * sizeof(Sample)) ||
+        !copy(from, old_byte + header.warmup_capacity * sizeof(Sample), to,
+              new_byte + packed.warmup_capacity * sizeof(Sample), counts[stream].steady * sizeof(Sample)))
+      return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -62,25 +133,41 @@ bool SampleFile::create(const Directory& dir, uint64_t warmup_capacity, uint64_t
 }
 
 SampleCounts count_samples(int dir_fd) {
-  SampleCounts counts;
-  int fd = openat(dir_fd, kSamplesName, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  if (fd < 0) return counts;
+  SampleCounts total, counts[kMaxStreams];
   Header header;
-  struct stat info;
-  constexpr uint64_t kSane = uint64_t{1} << 32;
-  if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && read_at(fd, &header, sizeof header, 0) &&
-      memcmp(header.magic, "EDGS", 4) == 0 && header.version == 1 && header.warmup_capacity < kSane &&
-      header.steady_capacity < kSane && header.streams <= kMaxStreams) {
-    uint64_t at = sizeof header;
-    for (uint64_t stream = 0; stream < (header.streams == 0 ? 1 : header.streams); ++stream) {
-      counts.warmup += written(fd, at, header.warmup_capacity);
-      at += header.warmup_capacity * sizeof(Sample);
-      counts.steady += written(fd, at, header.steady_capacity);
-      at += header.steady_capacity * sizeof(Sample);
-    }
-  }
+  int fd = open_samples(dir_fd, &header);
+  if (fd < 0) return total;
+  count_streams(fd, header, counts);
   close(fd);
-  return counts;
+  for (const SampleCounts& stream : counts) {
+    total.warmup += stream.warmup;
+    total.steady += stream.steady;
+  }
+  return total;
+}
+
+void pack_samples(int dir_fd) {
+  SampleCounts counts[kMaxStreams];
+  Header header;
+  int from = open_samples(dir_fd, &header);
+  if (from < 0) return;
+  count_streams(from, header, counts);
+  Header packed = header;
+  packed.warmup_capacity = packed.steady_capacity = 0;
+  for (const SampleCounts& stream : counts) {
+    if (stream.warmup > packed.warmup_capacity) packed.warmup_capacity = stream.warmup;
+    if (stream.steady > packed.steady_capacity) packed.steady_capacity = stream.steady;
+  }
+  Failure ignored;
+  int to = -1;
+  if ((packed.warmup_capacity < header.warmup_capacity || packed.steady_capacity < header.steady_capacity) &&
+      create_file(dir_fd, kPackedName, &to, &ignored)) {
+    // Under its name only once it is whole: a death in between costs nothing.
+    if (!copy_written(from, header, counts, to, packed) || renameat(dir_fd, kPackedName, dir_fd, kSamplesName) != 0)
+      unlinkat(dir_fd, kPackedName, 0);
+    close(to);
+  }
+  close(from);
 }
 
 }  // namespace edgebench

@@ -41,6 +41,10 @@ struct SampleCounts {
 // What a sample file holds so far; zeros where there is none. Safe on a file that is being written, or is not ours.
 SampleCounts count_samples(int dir_fd);
 
+// Leaves of the sample file what was written: it has room for the longest run, and travels over cables. Once nobody writes
+// it any more; a file that cannot be packed (a full disk) stays as it is, and is as good.
+void pack_samples(int dir_fd);
+
 inline int64_t now_ns() {
   timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);

@@ -235,6 +235,7 @@ int Supervision::run(Job* job, Phase first) {
     }
   }
   close(pipe_);
+  if (samples_dir_ >= 0) pack_samples(samples_dir_);  // of a worker that could not
   sigprocmask(SIG_SETMASK, &unblocked_, nullptr);
   munmap(map, sizeof(Shared));
   return code;

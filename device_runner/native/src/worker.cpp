@@ -180,6 +180,7 @@ int PlanJob::run(Channel* channel) {
   getrusage(RUSAGE_SELF, &usage);
   channel->send(usage_line(usage, peak_resident_kb()));
   channel->enter(Phase::end);
+  pack_samples(dir_.fd);
   SampleCounts counts = count_samples(dir_.fd);
   Line line("end");
   channel->send(line.number("warmup_samples", counts.warmup).number("steady_samples", counts.steady));
