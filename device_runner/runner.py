@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: a device that answers is expected to do so within this
 CALL_SEC = 30.0
 #: of a call that is tried again, each try
-_TRY_SEC = 10.0
+TRY_SEC = 10.0
 #: exit codes, as shells have them, of a program that may not be run, and of one that is not there or whose loader is not
 NOT_STARTED = (126, 127)
 
@@ -115,7 +115,7 @@ class Runner:
                 return
             tried = True
             plan = self._transport.path(f"{directory}/plan.json")
-            self._call(["--plan", plan, "--detach"], "detached", deadline.sooner(_TRY_SEC))
+            self._call(["--plan", plan, "--detach"], "detached", deadline.sooner(TRY_SEC))
 
         with_backoff(attempt)
 
@@ -123,7 +123,7 @@ class Runner:
         """How far the run in `directory` is. Raises TransientError when the device does not answer."""
         arguments = ["--poll", self._transport.path(directory)]
         try:
-            line = with_backoff(lambda: self._call(arguments, "status", deadline.sooner(_TRY_SEC)))
+            line = with_backoff(lambda: self._call(arguments, "status", deadline.sooner(TRY_SEC)))
         except RunnerRefused:
             return Status(alive=False)
         counts = [line.get(key) for key in ("warmup_samples", "steady_samples")]

@@ -29,7 +29,7 @@ from device_runner.deadline import Deadline
 from device_runner.device_cache import leasing
 from device_runner.plan import OUTPUTS, input_file
 from device_runner.retry import with_backoff
-from device_runner.runner import CALL_SEC, Runner, Status, json_lines
+from device_runner.runner import CALL_SEC, TRY_SEC, Runner, Status, json_lines
 from device_runner.samples import Samples
 from device_runner.transports.base import NoRoom, Transport, facts_of
 from device_runner.workload import Product, Workload
@@ -101,6 +101,8 @@ class Session:
 
     def renew(self) -> None:
         """Put the runner back where a restart of the device has taken it; only looks where it has not."""
+        # one that is there and does not answer is not to be waited for as long as a push may take
+        self.transport.run(["true"], Deadline.after(TRY_SEC))
         if self.device.bundle == "app":
             return  # an app survives a restart
         self.runner = install.runner(self.transport, Deadline.after(PUSH_SEC), self.device.bundle, self.cache)

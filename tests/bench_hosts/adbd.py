@@ -110,11 +110,25 @@ class Phone:
                     found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
         return found
 
-    def kill_adbd(self) -> None:
-        """As a crash of it: init starts another one."""
+    def _signal_adbd(self, number: signal.Signals) -> None:
         for pid, line in self.processes().items():
             if line.startswith("/system/bin/adbd"):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
+
+    def kill_adbd(self) -> None:
+        """As a crash of it: init starts another one."""
+        self._signal_adbd(signal.SIGKILL)
+
+    def freeze_adbd(self) -> None:
+        """What is connected stays so, and nobody answers, until `thaw_adbd`."""
+        self._signal_adbd(signal.SIGSTOP)
+
+    def thaw_adbd(self) -> None:
+        self._signal_adbd(signal.SIGCONT)
+
+    def revoke_keys(self) -> None:
+        """What a person does in the developer options. adbd looks at it when somebody comes."""
+        (self.root / "data/misc/adb/adb_keys").write_text("")
 
     def accept(self, public_key: Path) -> None:
         """What a person does on the screen."""
