@@ -39,6 +39,8 @@ class FaultProxy:
         self._flowing = threading.Event()
         self._flowing.set()
         self.bytes_per_sec = 0
+        #: what the first of some bytes takes each way, after a pause of that length; those behind it flow on
+        self.latency_sec = 0.0
         #: bytes that went to the device
         self.sent = 0
         #: bytes that came from it
@@ -106,9 +108,12 @@ class FaultProxy:
                 threading.Thread(target=self._pump, args=(source, sink, up), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, up: bool) -> None:
+        last = 0.0
         try:
             while piece := source.recv(_CHUNK_BYTES):
                 self._flowing.wait()
+                if self.latency_sec and time.monotonic() - last > self.latency_sec:
+                    time.sleep(self.latency_sec)
                 if self.bytes_per_sec:
                     time.sleep(len(piece) / self.bytes_per_sec)
                 if up:
@@ -117,6 +122,7 @@ class FaultProxy:
                 else:
                     self.received += len(piece)
                 sink.sendall(piece)
+                last = time.monotonic()
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             for end in (source, sink):
