@@ -113,11 +113,22 @@ class Sshd:
         """End it and its connections; what was started through them and detached goes on."""
         if self._process is None:
             return
-        for pid in [self._process.pid, *_servers_below(self._process.pid)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         self._process.wait()
         self._process = None
+
+    def freeze(self) -> None:
+        """What is connected stays so, and nobody answers, until `thaw`."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        for pid in [self._process.pid, *_servers_below(self._process.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def target(self, port: int | None = None, **settings: str) -> Target:
         """The device as a transport is given it."""
