@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from device_runner import launch_directory
+from device_runner.conditions.asking import Files, Program, ask
 from device_runner.deadline import Deadline
 from device_runner.launch_directory import Evicted
 from device_runner.transports.base import Completed
@@ -127,3 +129,29 @@ def test_an_answer_that_was_cut_short_is_asked_for_again(device: Device, tmp_pat
     there = launch_directory.fetch(device, "run", {"events.jsonl": 1000}, tmp_path, SOON)
     assert there["events.jsonl"].read_bytes() == b"x" * 100
     assert device.commands == 2
+
+
+@pytest.mark.parametrize(("box", "shell"), [("busybox", "busybox"), ("toybox", "mksh")])
+def test_the_tools_of_small_boards_and_of_phones_do(
+    device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, box: str, shell: str
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("mkdir", "ln", "cp", "mv", "rm", "ls", "cat", "sed", "printf", "sha256sum", "grep", "false"):
+        found = shutil.which(box)
+        assert found, f"no {box}: run scripts/install_test_packages"
+        (programs / name).symlink_to(found)
+    (programs / "sh").symlink_to(str(shutil.which(shell)))
+    monkeypatch.setenv("PATH", str(programs))
+    launch_directory.lay_out(device, "runs/a/0", {"model.onnx": "store/abc", "inputs/0.bin": "store/def"}, PLAN, SOON)
+    left = device.root / "runs/a/0"
+    assert (left / "plan.json").read_text() == PLAN
+    content = {"events.jsonl": b"{}\n", "inputs/0.bin": b"input", "large": bytes(3_000_000)}
+    for name, data in content.items():
+        (left / name).write_bytes(data)
+    there = launch_directory.fetch(device, "runs/a/0", dict.fromkeys([*content, "absent"], 2**30), tmp_path, SOON)
+    assert {name: file.read_bytes() for name, file in there.items()} == content
+    answers = ask(device, [Program(("false",)), Program(("printf", "%s", "x y")), Files("/proc/loadavg")], Deadline.after(SOON))
+    assert answers.said(Program(("false",))).exit_code == 1
+    assert answers.said(Program(("printf", "%s", "x y"))).text == "x y"
+    assert answers.text(Files("/proc/loadavg"))
