@@ -45,6 +45,8 @@ digest() {
 }
 size() { set -- $(ls -ldn "$1"); echo "$5"; }
 free() { set -- $(df -Pk . 2>/dev/null | sed -n '$p'); echo "${4:-}"; }
+put() { chmod "$3" "$1" && { [ ! -h "./$2" ] || rm -f "./$2"; } && [ ! -d "./$2" ] && mv -f "$1" "./$2"; }
+can_digest() { command -v sha256sum >/dev/null 2>&1 || command -v openssl >/dev/null 2>&1 || exit 88; }
 """
 
 _ROOT = """
@@ -64,7 +66,7 @@ elif [ -e "./$3" ]; then echo other 0
 else exit 82; fi
 """
 _PREPARE = """
-command -v sha256sum >/dev/null 2>&1 || command -v openssl >/dev/null 2>&1 || exit 88
+can_digest
 if [ -d "./$3" ] && [ ! -h "./$3" ]; then exit 85; fi
 if [ -f "./$3" ] && [ ! -h "./$3" ] && [ "$(size "./$3")" = "$5" ] && [ "$(digest "./$3")" = "$4" ]; then
   chmod "$6" "./$3" && echo same && exit 0
@@ -77,7 +79,14 @@ _RECEIVE = """
 part="./.$3.$$.part"; trap 'rm -f "$part"' EXIT; set -C
 cat > "$part" || { left=$(free); [ "${left:-9999}" -gt 64 ] && exit 84 || exit 87; }
 [ "$(digest "$part")" = "$4" ] || exit 86
-chmod "$5" "$part" && { [ ! -h "./$3" ] || rm -f "./$3"; } && [ ! -d "./$3" ] && mv -f "$part" "./$3" || exit 85
+put "$part" "$3" "$5" || exit 85
+"""
+# for what came another way than by stdin; also drops what earlier tries that were cut off left behind
+_FINISH = """
+can_digest
+[ "$(digest "./$6")" = "$4" ] || { rm -f "./$6"; exit 86; }
+put "./$6" "$3" "$5" || { rm -f "./$6"; exit 85; }
+set +f; rm -f "./.$3".*.part
 """
 _FETCH = """
 [ -f "./$3" ] && [ ! -h "./$3" ] || exit 82
@@ -167,6 +176,11 @@ def no_room(path: str, detail: str) -> NoRoom:
 def receive(root: str, path: str, sha256: str, mode: str) -> list[str]:
     """Write stdin beside `path`, and put it there when it is of that digest. After `prepare`."""
     return script(ENTER + TOOLS + _RECEIVE, *_place(root, path), sha256, mode)
+
+
+def finish(root: str, path: str, sha256: str, mode: str, incoming: str) -> list[str]:
+    """Put the file `incoming`, a name beside `path`, there when it is of that digest; else it is removed."""
+    return script(ENTER + TOOLS + _FINISH, *_place(root, path), sha256, mode, incoming)
 
 
 def fetch(root: str, path: str) -> list[str]:

@@ -49,6 +49,27 @@ def test_what_a_push_that_was_cut_off_left_is_cleared_by_the_next(root: Path) ->
     assert sorted(path.name for path in root.iterdir()) == [".models.part", "model.part"]
 
 
+def test_what_came_another_way_is_put_in_its_place_when_it_is_whole(root: Path) -> None:
+    root.mkdir()
+    for name in (".model.a.part", ".model.old.part", ".models.part"):
+        (root / name).write_bytes(DATA)
+    (root / "model").symlink_to("/etc/passwd")
+    assert run(posix.finish(str(root), "model", SHA256, "0700", ".model.a.part")).exit_code == 0
+    assert sorted(path.name for path in root.iterdir()) == [".models.part", "model"]
+    assert not (root / "model").is_symlink()
+    assert ((root / "model").read_bytes(), (root / "model").stat().st_mode & 0o777) == (DATA, 0o700)
+
+    (root / ".model.b.part").write_bytes(DATA[:-1])
+    with pytest.raises(TransientError, match="arrived damaged"):
+        posix.check(run(posix.finish(str(root), "model", SHA256, "0600", ".model.b.part")), "model")
+    (root / "taken").mkdir()
+    (root / ".taken.c.part").write_bytes(DATA)
+    with pytest.raises(UserError, match="a directory of that name is in the way"):
+        posix.check(run(posix.finish(str(root), "taken", SHA256, "0600", ".taken.c.part")), "taken")
+    assert sorted(path.name for path in root.iterdir()) == [".models.part", "model", "taken"]
+    assert (root / "model").read_bytes() == DATA
+
+
 def test_openssl_does_where_there_is_no_sha256sum_and_neither_is_said(root: Path, tmp_path: Path) -> None:
     root.mkdir()
     needed = ("sh", "mkdir", "cat", "mv", "chmod", "rm", "ls", "df", "sed")

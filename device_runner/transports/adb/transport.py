@@ -61,7 +61,7 @@ class AdbTransport:
                 found = self._storage.look(sync, destination)
                 # the digest is only asked for where it can be the same: it is a process on the device
                 same_size = found is not None and found.is_file and found.bytes == size
-                if same_size and self._storage.has(destination, digest, mode, deadline):
+                if same_size and self._storage.has(destination, digest, size, mode, deadline):
                     return False
                 try:
                     sync.send(data, self.path(incoming), mode)

@@ -231,7 +231,7 @@ def test_stat_remove_and_what_is_not_there(device: AdbTransport, phone: Phone, t
         device.remove(missing, soon())
         with pytest.raises(TransientError):
             device.pull(missing, tmp_path / "x", soon())
-    with pytest.raises(TransientError, match="a directory is in its place"):
+    with pytest.raises(UserError, match="a directory of that name is in the way"):
         device.push(tmp_path / "f", "d/e", soon())
     with pytest.raises(TransientError):
         device.pull("d", tmp_path / "x", soon())
