@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FILE = ".index.sqlite"
 #: another one is another layout, and the index is made anew
-_VERSION = 1
+_VERSION = 2
 #: with more runs than this to read, what another host has read is asked for first, and given to the next one afterwards
 SHARED_FROM = 100
 #: another process may be adding what it found
@@ -29,7 +29,7 @@ _WAIT_SEC = 5.0
 
 
 class Entry(NamedTuple):
-    """One line of a listing. median_ms is None where there is none."""
+    """One line of a listing. median_ms is None where there is none. flags: names, with commas."""
 
     id: str
     experiment: str
@@ -43,14 +43,17 @@ class Entry(NamedTuple):
     threads: int
     valid: bool
     median_ms: float | None
+    flags: str
 
 
 def entry_of(record: RunRecord) -> Entry:
+    from device_runner.validity import words
+
     artifact = record.artifact
     return Entry(
         record.id, record.experiment.id, record.created, artifact.subject, artifact.operator, artifact.runtime,
         artifact.backend, artifact.precision, record.devices[0].name, record.plan.threads, record.valid,
-        record.median_ms.estimate if record.median_ms else None,
+        record.median_ms.estimate if record.median_ms else None, words.all_named(record),
     )  # fmt: skip
 
 

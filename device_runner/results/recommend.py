@@ -84,7 +84,7 @@ def recommend(records: Sequence[RunRecord], constraints: Constraints, objective:
     alike = [best, *(record for record in fit if record is not best and _untold(best, record, objective, margin))]
     choice = min(alike, key=_SECOND[objective])
     others = tuple(record for record in sorted(alike, key=_ORDER[objective]) if record is not choice)
-    reason = _reason(choice, best, others, objective, place=places)
+    reason = _only(len(records)) if len(fit) == 1 else _reason(choice, best, others, objective, place=places)
     return Recommendation(objective, choice, reason, _front(fit), others, out, _notes(fit, choice, constraints), places)
 
 
@@ -188,6 +188,13 @@ def _shown_to_lose(best: RunRecord, other: RunRecord) -> bool:
 
 def _shows_a_loss(drop: Drop) -> bool:
     return drop.p_value < P_SHOWN if drop.p_value is not None else drop.low > 0
+
+
+def _only(measured: int) -> str:
+    """Why the one that meets the constraints is chosen: there was nothing to compare it with."""
+    if measured == 1:
+        return "it is the only one that was measured, and meets the constraints; nothing was compared with it"
+    return f"it is the only one of {measured} that meets the constraints"
 
 
 def _reason(choice: RunRecord, best: RunRecord, alike: Sequence[RunRecord], objective: Objective, *, place: bool) -> str:

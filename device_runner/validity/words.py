@@ -30,5 +30,12 @@ def named(launch: Launch) -> str:
     return ", ".join(dict.fromkeys(finding.flag for finding in launch.findings or ()))
 
 
+def all_named(record: RunRecord) -> str:
+    """The flags of a run and its valid launches, by name; what nobody has looked at has none."""
+    launches = [launch for launch in record.launches if launch.valid]
+    findings = [*(record.findings or ()), *(finding for launch in launches for finding in launch.findings or ())]
+    return ", ".join(dict.fromkeys(finding.flag for finding in findings))
+
+
 def _line(flag: str, text: str) -> str:
     return f"{flag}: {text[:_LONGEST]} ({page(flag)})"

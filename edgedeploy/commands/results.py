@@ -67,7 +67,7 @@ def command() -> None:
 @_runs
 @_json
 def list_(out: str, as_json: bool) -> int:
-    """List the finished runs, the oldest first.
+    """List the finished runs, the oldest first, with the flags each was given (docs/flags).
 
     A run that cannot be read is named on stderr, and the exit code is 1.
 
@@ -91,6 +91,7 @@ def list_(out: str, as_json: bool) -> int:
         lines = []
         for entry in found:
             state = f"{entry.median_ms:.3f} ms" if entry.valid and entry.median_ms is not None else "not valid"
+            state += f" ({entry.flags})" if entry.flags else ""
             names = f"{entry.subject} {entry.operator} on {entry.runtime}-{entry.backend}"
             lines.append(clean(f"{entry.id}  {names}, {entry.threads} thread(s), {entry.device}: {state}"))
         click.echo("\n".join(lines))

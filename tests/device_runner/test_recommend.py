@@ -193,3 +193,11 @@ def test_for_people_it_is_a_page(runs: Path, invoke: Invoke) -> None:
     assert done.stdout.startswith("recommended: sptq on onnx-cpu: 5 ms")
     for heading in ("because ", "the front:", "ruled out:"):
         assert heading in done.stdout
+
+
+def test_what_was_compared_with_nothing_is_not_shown_to_be_the_fastest(invoke: Invoke, runs: Path) -> None:
+    alone = ask(invoke, runs, f"{FIRST}.00")["reason"]
+    assert "only one that was measured" in alone
+    ruled = ask(invoke, runs, "--max-size", "1MB")
+    assert (ruled["choice"]["operator"], ruled["reason"]) == ("dsptq", "it is the only one of 4 that meets the constraints")
+    assert "was shown to be" in ask(invoke, runs, "--objective", "latency")["reason"]

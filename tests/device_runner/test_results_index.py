@@ -14,7 +14,8 @@ import pytest
 from device_runner.results import index
 from device_runner.results.store import RUN, Store
 from edgedeploy.errors import UserError
-from tests.device_runner.recorded import FIRST, SECOND, STEADY, keep, record
+from edgedeploy.record import Finding
+from tests.device_runner.recorded import FIRST, SECOND, STEADY, invoked, keep, record
 
 RUNS = [f"{FIRST}.00", f"{FIRST}.01", f"{SECOND}.00"]
 
@@ -129,3 +130,22 @@ def test_a_kill_in_the_middle_of_writing_loses_no_finished_run(kept: Store) -> N
         assert list(kept.samples(run)) == []
     with pytest.raises(UserError, match="no run"):
         kept.read("20260202-000000-bbbbbb.9999")
+
+
+def test_flags_are_listed_and_asked_for(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    found = Finding(flag="drift", text="slower by the minute")
+    plain, flagged = record(RUNS[0], STEADY), record(RUNS[1], STEADY)
+    first, second, *rest = flagged.launches
+    # of a launch that is not valid nothing is said: no number counts it
+    second = second.model_copy(update={"valid": False, "findings": (Finding(flag="outliers", text="x"),)})
+    launches = (first.model_copy(update={"findings": (found,)}), second, *rest)
+    flagged = flagged.model_copy(update={"launches": launches, "findings": (Finding(flag="two-speeds", text="x"),)})
+    keep(store.root, plain, flagged)
+    invoke = invoked(capsys)
+    lines = invoke("results", "list", "--out", str(store)).stdout.splitlines()
+    assert lines[0].endswith(" ms")
+    assert lines[1].endswith(" ms (two-speeds, drift)")
+    listed = json.loads(invoke("results", "list", "--out", str(store), "--json").stdout)["runs"]
+    assert [each["flags"] for each in listed] == ["", "two-speeds, drift"]
+    asked = invoke("results", "query", "SELECT id FROM runs WHERE flags LIKE '%drift%'", "--out", str(store))
+    assert asked.stdout.split() == ["id", RUNS[1]]

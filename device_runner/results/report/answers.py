@@ -80,6 +80,7 @@ def _closest(ruled: Sequence[recommend.Ruled]) -> str:
 
 
 def _facts(entry: Entry, report: Report) -> tuple[tuple[str, str], ...]:
+    cold = entry.record.cold_start_ms
     artifact, over = entry.record.artifact, "the baseline" if report.baseline is not None else "identity"
     return (
         ("median", numbers.times(entry.record.median_ms, " ms")),
@@ -87,6 +88,7 @@ def _facts(entry: Entry, report: Report) -> tuple[tuple[str, str], ...]:
         (artifact.accuracy.metric if artifact.accuracy else "accuracy", numbers.accuracy(artifact.accuracy)),
         ("points lost", numbers.drop(artifact.drop)),
         ("file", size(artifact.model_bytes)),
+        *([("cold start", numbers.times(cold, " ms"))] if cold is not None else []),
         ("on", entry.place),
     )
 

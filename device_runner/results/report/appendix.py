@@ -78,6 +78,8 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
         ("software", ", ".join(f"{name} {version}" for name, version in record.software.items()) or numbers.NOTHING),
         ("median", f"{numbers.times(record.median_ms, ' ms')}" + (f" ({record.median_ms.method})" if record.median_ms else "")),
     ]  # fmt: skip
+    starts = (("first inference", record.first_ms), ("load, file cached", record.load_ms), ("cold start", record.cold_start_ms))
+    facts += [(what, numbers.times(found, " ms")) for what, found in starts if found is not None]
     if record.device_accuracy is not None:
         facts.append(
             ("accuracy on the device", f"{numbers.accuracy(record.device_accuracy)} of {record.device_accuracy.n} samples")

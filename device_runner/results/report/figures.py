@@ -7,12 +7,12 @@ from functools import partial
 
 from device_runner.plans import words as mode_words
 from device_runner.results.recommend import Constraints, recommend
-from device_runner.results.report import axes, distributions, forest, scatter, series
+from device_runner.results.report import axes, distributions, forest, profiles, scatter, series
 from device_runner.results.report.answers import Answer
 from device_runner.results.report.appendix import traced
 from device_runner.results.report.escape import markup
 from device_runner.results.report.gather import Entry, Section
-from device_runner.results.report.limits import MAX_DRAWN, MAX_LAUNCHES, MAX_POINTS, MAX_SERIES
+from device_runner.results.report.limits import MAX_DRAWN, MAX_LAUNCHES, MAX_POINTS, MAX_PROFILES, MAX_SERIES
 from device_runner.results.report.samples import LaunchSamples, steady
 from device_runner.results.store import Store
 from device_runner.validity import words
@@ -191,6 +191,22 @@ def courses(section: Section, found: Sequence[Answer], samples: Mapping[str, Seq
             )
         )  # fmt: skip
     return "".join(parts)
+
+
+def operators(section: Section) -> str:
+    """Where the time goes, of the runs that were profiled; nothing where none was."""
+    rows = profiles.rows_of(section.entries)
+    if not rows:
+        return ""
+    shown = rows[:MAX_PROFILES]
+    cut = f"Of {len(rows)} runs with a profile the first {len(shown)} are drawn; the others are with each run below."
+    drawn = _figure(
+        partial(profiles.draw, shown),
+        "From a launch of its own with the runtime's profiler on: shares mean something, times are longer than without. Hollow "
+        "bars ran elsewhere than most of the time is spent.",
+        cut if len(rows) > len(shown) else "", _runs(shown),
+    )  # fmt: skip
+    return f"<h3>Where the time of an inference goes</h3>{drawn}"
 
 
 def _odd(launch: Launch) -> bool:

@@ -8,6 +8,8 @@ MAX_RUNS = 1000
 MAX_DRAWN = 60
 #: runs of a subject whose every launch is drawn over time
 MAX_SERIES = 4
+#: runs whose operators are drawn
+MAX_PROFILES = 6
 #: launches of one run that are drawn, spread evenly over those there are
 MAX_LAUNCHES = 24
 #: points of one launch over time: each is the median of as many samples as it takes, with their least and largest

@@ -17,7 +17,7 @@ from device_runner.results.recommend import Constraints, Objective
 from device_runner.results.report import appendix, figures, svg, table
 from device_runner.results.report.answers import Answer, answers
 from device_runner.results.report.escape import markup, plain, script_json
-from device_runner.results.report.gather import Report, Section
+from device_runner.results.report.gather import Entry, Report, Section
 from device_runner.results.report.limits import MAX_BYTES
 from device_runner.results.report.samples import LaunchSamples
 from device_runner.results.report.scatter import describe
@@ -102,7 +102,7 @@ def _top(report: Report, first: Sequence[Answer]) -> str:
     words = [
         f"{_count(len(entries), 'run')} of {_count(launches, 'launch', 'launches')}, {_count(len(experiments), 'experiment')}",
         f"{bad} of the runs not valid" if bad else "every run valid",
-        f"taken {min(e.record.created for e in entries)[:10]} to {max(e.record.finished for e in entries)[:10]}",
+        f"taken {_days(entries)}",
     ]
     against = (
         ""
@@ -123,6 +123,11 @@ def _top(report: Report, first: Sequence[Answer]) -> str:
         f'{question}<nav aria-label="sections"><ul>{links}<li><a href="#appendix">every run</a></li></ul></nav></header>'
         '<main id="main">'
     )
+
+
+def _days(entries: Sequence[Entry]) -> str:
+    first, last = min(e.record.created for e in entries)[:10], max(e.record.finished for e in entries)[:10]
+    return first if first == last else f"{first} to {last}"
 
 
 def _count(number: int, one: str, many: str = "") -> str:
@@ -166,6 +171,7 @@ def _section(section: Section, found: Sequence[Answer], report: Report, store: S
         figures.forests(section, over, report.margin),
         f"<h3>All runs</h3>{table.draw(section.entries, report, f'table{number}')}",
         figures.spreads(section, samples),
+        figures.operators(section),
         figures.courses(section, found, samples),
         "</section>",
     ]

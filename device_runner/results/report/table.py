@@ -26,7 +26,8 @@ def headings(report: Report) -> list[tuple[str, bool]]:
     verdict = [("verdict", False)] if report.baseline is not None else []
     return [
         ("operator", False), ("runtime", False), ("device", False), ("median, ms", True), (f"× {over}", True), *verdict,
-        ("accuracy", True), ("points lost", True), ("p", True), ("p90, ms", True), ("file", True), ("memory, MiB", True),
+        ("accuracy", True), ("points lost", True), ("p", True), ("p90, ms", True), ("cold start, ms", True),
+        ("file", True), ("memory, MiB", True),
         ("precision", False), ("state", False),
     ]  # fmt: skip
 
@@ -37,6 +38,7 @@ def cells(entry: Entry, report: Report) -> list[Cell]:
     drop, accuracy = artifact.drop, artifact.accuracy
     # what was measured when a run is not valid stays in the appendix: in a row of results it would be read as one
     median, p90 = (record.median_ms, record.p90_ms) if record.valid else (None, None)
+    cold = record.cold_start_ms if record.valid else None
     memory = peak_mib(entry) if record.valid else None
     verdict = [Cell(entry.against.verdict, entry.against.verdict)] if entry.against is not None else []
     return [
@@ -46,7 +48,8 @@ def cells(entry: Entry, report: Report) -> list[Cell]:
         Cell(numbers.accuracy(accuracy), accuracy.value if accuracy else None),
         Cell(numbers.drop(drop), drop.points if drop else None),
         Cell(numbers.p_value(drop.p_value if drop else None), drop.p_value if drop else None),
-        Cell(numbers.times(p90), p90.estimate if p90 else None), Cell(size(artifact.model_bytes), artifact.model_bytes),
+        Cell(numbers.times(p90), p90.estimate if p90 else None), Cell(numbers.times(cold), cold.estimate if cold else None),
+        Cell(size(artifact.model_bytes), artifact.model_bytes),
         Cell(numbers.NOTHING if memory is None else f"{memory:.1f}", memory), Cell(artifact.precision, artifact.precision),
         state(entry),
     ]  # fmt: skip

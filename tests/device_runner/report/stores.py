@@ -12,7 +12,7 @@ from device_runner.results.statistics import estimate, quantile
 from device_runner.results.store import Store
 from device_runner.results.writer import RunWriter
 from device_runner.samples import Samples
-from edgedeploy.record import ArtifactRef, Context, Device, Experiment, Launch, Plan, RunRecord
+from edgedeploy.record import ArtifactRef, Context, Device, Experiment, Launch, OperatorGroup, Plan, Profile, RunRecord
 from tests.device_runner.recorded import accurate, lost
 
 EXPERIMENT = "20260131-120000-abc123"
@@ -79,9 +79,24 @@ def _run(store: Store, rng: np.random.Generator, run: str, combination: tuple, n
         devices=(Device(name=device, transport="ssh", tier="edge", facts=facts),), plan=Plan(launches=LAUNCHES),
         experiment=Experiment(id=EXPERIMENT, seed=0, runs=tuple(names), order=()), launches=tuple(launches),
         median_ms=estimate(medians, "median of each launch"), p90_ms=None,
+        cold_start_ms=estimate([9 * each for each in medians], "cold start of each launch") if says else None,
+        profile=_profile(operator, backend) if device == "phone" else None,
     )  # fmt: skip
     writer.finish(record)
     return record
+
+
+def _profile(operator: str, backend: str) -> Profile:
+    """Most of it on the backend, some of it not, and more kinds than have a bar."""
+    where = "XNNPACK" if backend == "xnnpack" else "CPUExecutionProvider"
+    convolution = "Conv (int8)" if operator.endswith("sptq") else "Conv (float)"
+    kinds = [(convolution, where, 53, 0.7), ("Softmax", "Default", 1, 0.1)]
+    kinds += [(f"Kind{number}", where, 2, 0.2 / 8) for number in range(8)]
+    groups = tuple(
+        OperatorGroup(kind=kind, where=place, operators=count, time_ms=share, share=share)
+        for kind, place, count, share in kinds
+    )
+    return Profile(inferences=100, inference_ms=1.2, groups=groups)
 
 
 def _context(says: bool, celsius: float) -> Context:

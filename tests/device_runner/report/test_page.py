@@ -300,3 +300,32 @@ def test_it_tells_without_a_script(browser: Page, html: Path, drawn: Drawn) -> N
     assert browser.evaluate("document.querySelectorAll('#table0 tbody tr').length") == len(drawn[1])
     assert not browser.evaluate("document.getElementById('scheme').checkVisibility()")
     browser.console.clear()
+
+
+def test_where_the_time_goes_is_drawn_to_scale(browser: Page, html: Path) -> None:
+    browser.open(html)
+    bars = browser.evaluate(
+        "[...document.querySelectorAll('svg.profile.wide a.mark')].map(a => [a.querySelector('title').textContent,"
+        " a.querySelector('rect').getBoundingClientRect().width, a.querySelector('rect').classList[0], a.textContent])"
+    )
+    # six runs, each with four kinds and the rest
+    assert len(bars) == 6 * 5
+    convolution, softmax, *_, rest = bars[:5]
+    assert "53 Conv (float), 70.0 % on CPUExecutionProvider" in convolution[0]
+    assert "6 more kinds, 15.0 %" in rest[0]
+    assert (convolution[2], softmax[2]) == ("solid", "hollow")
+    assert convolution[1] / softmax[1] == pytest.approx(7, rel=0.02)
+    assert "10 runs with a profile" in browser.evaluate("document.querySelector('svg.profile').parentElement.innerText")
+
+
+def test_cold_starts_are_in_the_table_and_the_answers(browser: Page, html: Path, drawn: Drawn) -> None:
+    browser.open(html)
+    answer = browser.evaluate("document.querySelector('.answer').innerText")
+    chosen = next(
+        r for r in drawn[1] if (r.devices[0].name, r.artifact.runtime, r.artifact.operator) == ("phone", "tflite", "sptq")
+    )
+    assert chosen.cold_start_ms is not None
+    assert f"{chosen.cold_start_ms.estimate:.1f} ms" in answer
+    column = "[...document.querySelectorAll('table.runs th button')].findIndex(b => b.textContent === 'cold start, ms')"
+    cells = browser.evaluate(f"[...document.querySelectorAll('table.runs tbody tr')].map(r => r.cells[{column}].textContent)")
+    assert sum(cell == "–" for cell in cells) == sum(r.cold_start_ms is None or not r.valid for r in drawn[1])
