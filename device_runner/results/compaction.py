@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device_runner.durable import write_whole
+from device_runner.results import shared_packs
 from device_runner.results.store import SAMPLE_COLUMNS, SAMPLES, Store, load_json
 from edgedeploy.errors import UserError
 
@@ -49,7 +50,11 @@ def create_view(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
     stamps = {run: stamp for run, stamp in store.files(SAMPLES).items() if run in finished}
     packs = _packs(store, stamps)
     loose = _loose(stamps, packs)
-    if len(loose) >= MIN_LOOSE and _pack(connection, store, stamps, packs, loose):
+    if len(loose) >= MIN_LOOSE and shared_packs.take(store, store.beside / FOLDER, stamps, loose):
+        packs = _packs(store, stamps)
+        loose = _loose(stamps, packs)
+    if len(loose) >= MIN_LOOSE and (made := _pack(connection, store, stamps, packs, loose)) is not None:
+        shared_packs.give(store, made)
         packs = _packs(store, stamps)
         loose = _loose(stamps, packs)
     _view(connection, packs, store.sample_files(loose))
@@ -105,6 +110,7 @@ def forget(store: Store, runs: Iterable[str]) -> None:
         with contextlib.suppress(UserError, KeyError, TypeError):
             if gone & set(load_json(about)["runs"]):
                 _drop(about.with_suffix(".parquet"))
+    shared_packs.forget(store)
 
 
 def _view(connection: duckdb.DuckDBPyConnection, packs: list[_Pack], loose: list[str]) -> None:
@@ -133,8 +139,8 @@ def _read(connection: duckdb.DuckDBPyConnection, files: list[str]) -> duckdb.Duc
 
 def _pack(
     connection: duckdb.DuckDBPyConnection, store: Store, stamps: dict[str, str], packs: list[_Pack], loose: list[str]
-) -> bool:  # fmt: skip
-    """Put loose runs, and packs that are small beside them, into a new pack. False where that cannot be done."""
+) -> Path | None:  # fmt: skip
+    """Put loose runs, and packs that are small beside them, into a new pack. None where that cannot be done."""
     import duckdb
 
     gathered = list(loose)
@@ -147,7 +153,7 @@ def _pack(
     scratch = folder / f".{name}.part"
     runs = {run: stamps[run] for run in sorted(gathered)}
     if folder.is_symlink():
-        return False
+        return None
     try:
         folder.mkdir(exist_ok=True)
         # without union_by_name no file is opened twice; they are all alike, or the query says which is not
@@ -162,5 +168,5 @@ def _pack(
         # a store that is not ours to write in, or a file that cannot be read: the query itself says so, if it is of one
         with contextlib.suppress(OSError):
             os.unlink(scratch)
-        return False
-    return True
+        return None
+    return target

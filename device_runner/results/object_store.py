@@ -25,7 +25,7 @@ from edgedeploy.errors import EdgedeployError, TransientError, UserError
 from edgedeploy.record import RunRecord
 
 _RUNS, _SAMPLES, _LOGS, _INDEX = "runs", "samples", "logs", "index.json.z"
-_NAMED, _TAKEN = "named", "taken"
+_NAMED, _TAKEN, _PACKS = "named", "taken", "packs"
 _MAX_SAMPLES_BYTES = 4 * 2**30
 
 
@@ -103,6 +103,21 @@ class ObjectStore(Store):
         # who may only read cannot, and who comes next reads the records instead
         with contextlib.suppress(EdgedeployError):
             self.bucket.put(_INDEX, zlib.compress(content))
+
+    def shared_packs(self) -> list[str]:
+        return [name.removesuffix(".json") for name, _, _ in self.bucket.list(_PACKS) if name.endswith(".json")]
+
+    def shared_pack(self, name: str) -> bytes | None:
+        return self.bucket.get(f"{_PACKS}/{safe(name)}", _MAX_SAMPLES_BYTES)
+
+    def share_pack(self, pack: Path) -> None:
+        for file in (pack, pack.with_suffix(".json")):
+            self.bucket.put(f"{_PACKS}/{file.name}", file)
+
+    def drop_packs(self, names: Sequence[str]) -> None:
+        # the lists first: without its list a pack is none
+        for ending in ("json", "parquet"):
+            self.bucket.delete([f"{_PACKS}/{safe(name)}.{ending}" for name in names])
 
     def has_experiment(self, experiment: str) -> bool:
         return self.bucket.has(f"{EXPERIMENTS}/{safe(experiment)}.json")

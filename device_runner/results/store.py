@@ -147,6 +147,20 @@ class Store:
     def share_index(self, content: bytes) -> None:
         """Give other hosts the index."""
 
+    def shared_packs(self) -> list[str]:
+        """Names of the packs (results.shared_packs) that other hosts gave; none here, where all hosts see the same."""
+        return []
+
+    def shared_pack(self, name: str) -> bytes | None:
+        """One of the two files of a pack; None where there is none."""
+        return None
+
+    def share_pack(self, pack: Path) -> None:
+        """Give other hosts a pack: its Parquet file, and then its list, which lies beside it."""
+
+    def drop_packs(self, names: Sequence[str]) -> None:
+        """Remove packs that were given."""
+
     def has_experiment(self, experiment: str) -> bool:
         return self.experiment_file(experiment).is_file()
 

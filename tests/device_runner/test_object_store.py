@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from device_runner.results import index, pruning, pushing
+from device_runner.results import compaction, index, pruning, pushing, shared_packs
 from device_runner.results.object_store import ObjectStore
 from device_runner.results.opening import open_store
 from device_runner.results.store import RUN, Store
@@ -334,6 +334,39 @@ def test_what_is_fetched_can_be_thrown_away(url: str) -> None:
     store = bucket_store(url)
     assert (answer(store), index.entries(store)) == before
     assert record(f"{FIRST}.00", STEADY).id == store.ids()[0]
+
+
+def test_samples_that_one_host_packed_another_fetches_as_one(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "MIN_LOOSE", 3)
+    monkeypatch.setattr(shared_packs, "_MIN_GAIN", 3)
+    local = Store(tmp_path / "runs")
+    runs = [f"{FIRST}.{at:02d}" for at in range(6)]
+    for at, run in enumerate(runs):
+        write(local, run, 1, 10**at)
+    pushing.push(url, str(local.root))
+    expected = {run: 1 + 10**at for at, run in enumerate(runs)}
+    assert answer(bucket_store(url)) == expected
+    on_host(tmp_path / "there", monkeypatch)
+    store = bucket_store(url)
+    assert answer(store) == expected
+    assert not list((store.beside / "fetched").glob("*.parquet"))
+    # what is not as it was when it was packed comes from itself, and what was pruned is gone
+    write(Store(tmp_path / "other"), runs[0], 5)
+    store.bucket.put(f"samples/{runs[0]}.parquet", Store(tmp_path / "other").directory(runs[0]) / "samples.parquet")
+    assert answer(bucket_store(url)) == {**expected, runs[0]: 5}
+    # a pack that was cut short is no pack, and of damaged ones the runs themselves are read
+    (name,) = store.shared_packs()
+    store.bucket.put(f"packs/{name}.parquet", b"PAR1")
+    on_host(tmp_path / "third", monkeypatch)
+    assert answer(bucket_store(url)) == {**expected, runs[0]: 5}
+    store.bucket.put(f"packs/{name}.json", b"[[[")
+    on_host(tmp_path / "fourth", monkeypatch)
+    assert answer(bucket_store(url)) == {**expected, runs[0]: 5}
+    for run in runs[:4]:
+        store.take_away(run)
+        store.discard(run)
+    shared_packs.forget(store)
+    assert store.shared_packs() == [name]
 
 
 def test_a_bucket_is_pruned_of_what_nothing_names(url: str, tmp_path: Path, invoke: Invoke) -> None:
