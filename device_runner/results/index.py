@@ -77,8 +77,17 @@ def entries(store: Store) -> tuple[list[Entry], list[str]]:
     if new or gone:
         _save(store.beside / FILE, new, gone)
     if len(unknown) > SHARED_FROM:
-        store.share_index(json.dumps([[run, stamp, entry] for run, (stamp, entry) in sorted(known.items())]).encode())
+        _share(store, known)
     return [known[run][1] for run in stamps if run in known], broken
+
+
+def give(store: Store, entries: dict[str, tuple[str, Entry]]) -> None:
+    """Add what is known of runs, each with its stamp, to the index that other hosts are given."""
+    _share(store, _parse(store.shared_index()) | entries)
+
+
+def _share(store: Store, known: dict[str, tuple[str, Entry]]) -> None:
+    store.share_index(json.dumps([[run, stamp, entry] for run, (stamp, entry) in sorted(known.items())]).encode())
 
 
 def _parse(content: bytes) -> dict[str, tuple[str, Entry]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from device_runner.results import index
 from device_runner.results.object_store import ObjectStore
 from device_runner.results.opening import open_store
 from device_runner.results.store import EXPERIMENTS, Store, load_json
@@ -41,4 +42,13 @@ def push(url: str, directory: str | None) -> Pushed:
         return target.upload(run, source.directory(run))
 
     new = [run for run, uploaded in zip(missing, target.bucket.each(one, missing), strict=True) if uploaded]
+    if len(new) > index.SHARED_FROM:
+        _share_index(source, target, new)
     return Pushed(new, [run for run in source.ids() if run not in new])
+
+
+def _share_index(source: Store, target: ObjectStore, runs: list[str]) -> None:
+    """What is known of many new runs here, for the first host that lists the bucket: it would read every record."""
+    here = {entry.id: entry for entry in index.entries(source)[0]}
+    stamps = target.stamps()
+    index.give(target, {run: (stamps[run], here[run]) for run in runs if run in stamps and run in here})

@@ -283,6 +283,21 @@ def test_an_index_of_many_is_shared_between_hosts(url: str, tmp_path: Path, monk
     assert len(read) == 4
 
 
+def test_who_pushes_many_gives_their_index_too(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "SHARED_FROM", 2)
+    local = Store(tmp_path / "runs")
+    for at in range(4):
+        write(local, f"{FIRST}.{at:02d}", at)
+    write(bucket_store(url), f"{SECOND}.00", 7)
+    pushing.push(url, str(local.root))
+    read: list[str] = []
+    plain = ObjectStore.read
+    monkeypatch.setattr(ObjectStore, "read", lambda self, run: read.append(run) or plain(self, run))
+    listed = index.entries(bucket_store(url))[0]
+    assert listed[:4] == index.entries(local)[0]
+    assert read == [f"{SECOND}.00"]
+
+
 def test_a_record_that_is_none_is_named(url: str) -> None:
     write(bucket_store(url), f"{FIRST}.00", 1)
     store = bucket_store(url)
