@@ -116,6 +116,7 @@ def join(invitation: Path | None, file: Path | None, insecure: bool) -> None:
       edgedeploy lab join --devices devices.yaml
     """
     from device_runner import inventory
+    from device_runner.inventory import file as inventory_file
     from device_runner.lab.cluster import invitation as invitations
     from device_runner.lab.cluster import security, serving
     from device_runner.lab.cluster.connecting import require_ray
@@ -124,9 +125,11 @@ def join(invitation: Path | None, file: Path | None, insecure: bool) -> None:
 
     require_ray()
     home = Home.of_host()
-    if file is not None:
-        os.environ["EDGEDEPLOY_DEVICES"] = str(file.resolve())
+    # a file that is wrong is said now; Ray's processes are in another directory
     inventory.listed(file)
+    found = inventory_file.locate(file)
+    if found is not None:
+        os.environ["EDGEDEPLOY_DEVICES"] = str(found.resolve())
     if invitation is not None:
         read = invitations.read(invitation)
         # before anything of it is kept, or connected to

@@ -52,7 +52,7 @@ def write(home: Home, head: Address, name: str, host: str) -> Invitation:
         )
     if not head.is_loopback and host == "127.0.0.1":
         raise UserError(f"{name}: say where the other hosts reach it, with --address; 127.0.0.1 is each host's own")
-    pair = certificates.issue(home, host) if home.authority_key.is_file() else ("", "")
+    pair = certificates.issue(home, host) if home.has_tls() else ("", "")
     authority = home.authority.read_text() if pair[0] else ""
     try:
         return Invitation(

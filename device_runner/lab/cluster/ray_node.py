@@ -32,8 +32,7 @@ class RayNode:
 
     def start(self) -> None:
         """Start it. It may still be coming up, or fail, when this returns."""
-        # of one that was killed; our lock on the home says that it is nobody's
-        self._kill(self._left())
+        self.clear()
         self._home.tidy()
         where = ["--head", f"--port={self._head.port}", "--include-dashboard=false", "--no-monitor"]
         if not self._is_head:
@@ -54,6 +53,10 @@ class RayNode:
                 command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True,
                 env=security.environment(self._home, self._head), cwd=self._home.root,
             )  # fmt: skip
+
+    def clear(self) -> None:
+        """End what is left of a node that was killed. Our lock on the home says that it is nobody's."""
+        self._kill(self._left())
 
     def ended(self) -> bool:
         return self._process is None or self._process.poll() is not None

@@ -33,7 +33,8 @@ def prepare_head(home: Home, address: Address, *, insecure: bool) -> None:
         home.keep_secret(home.certificate, certificate)
         home.keep_secret(home.key, key)
     else:
-        for file in (home.certificate, home.key, home.authority, home.authority_key):
+        # the authority stays: hosts were invited by it, and a head without TLS may have been a trial
+        for file in (home.certificate, home.key):
             file.unlink(missing_ok=True)
     security.check(address, has_tls=home.has_tls(), insecure=insecure)
     invitation.remember(home, Joined(head=str(address), name="head", host=address.host, insecure=insecure))
@@ -41,13 +42,14 @@ def prepare_head(home: Home, address: Address, *, insecure: bool) -> None:
 
 def serve(place: Place, home: Home, address: Address, say: Callable[[str, str], None], *, insecure: bool) -> None:
     """Be the cluster's head until KeyboardInterrupt. Raises UserError when the port is taken, or the lab run by another."""
-    if address.is_reached(1.0):
-        raise UserError(f"{address}: something listens there already; end it, or take another --port")
     with place.running() as ours, home.used("a head"):
         if not ours:
             raise UserError(f"{place.root}: another process runs this lab; stop it, or name another directory with --lab")
         connecting.enter(home, address)
         node = RayNode(home, address, address.host, "head", is_head=True, insecure=insecure)
+        node.clear()
+        if address.is_reached(1.0):
+            raise UserError(f"{address}: something listens there already; end it, or take another --port")
         try:
             node.start()
             _until(lambda: address.is_reached(1.0), node)
