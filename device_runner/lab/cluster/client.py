@@ -34,7 +34,7 @@ class Cluster:
         return True
 
     def devices(self) -> Everywhere:
-        """Of all hosts that are there now."""
+        """Of all hosts that are there, or were lately."""
         return Everywhere(self._line.raw("hosts"))
 
     def shipped(self, jobs: Sequence[Wanted], say: Callable[[str], None]) -> list[Wanted]:

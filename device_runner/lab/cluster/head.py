@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from device_runner.lab.cluster.blobs import Blobs
+from device_runner.lab.cluster.roster import Roster
 from device_runner.lab.queue import LeaseLost, Queue
 from device_runner.lab.sqlite_queue import SqliteQueue
 from edgedeploy.errors import TransientError, UserError
@@ -19,10 +20,9 @@ Answer = tuple[str, Any]
 class Head:
     """Its calls are one after the other. Killed at any point, it is started anew on the same file."""
 
-    def __init__(self, queue: str, blobs: str) -> None:
+    def __init__(self, queue: str, blobs: str, roster: str) -> None:
         self._queue = SqliteQueue(Path(queue))
-        self._blobs = Blobs(Path(blobs))
-        self._hosts: list[dict[str, Any]] = []
+        self._blobs, self._roster = Blobs(Path(blobs)), Roster(Path(roster))
 
     def call(self, method: str, arguments: Sequence[Any], named: dict[str, Any]) -> Answer:
         """("ok", what the queue says), or the kind and the words of what it raised."""
@@ -39,11 +39,11 @@ class Head:
 
     def tell_hosts(self, hosts: list[dict[str, Any]]) -> None:
         """Who is there now, as the supervisor sees it."""
-        self._hosts = hosts
+        self._roster.tell(hosts)
 
     def hosts(self) -> list[dict[str, Any]]:
-        """Of each host: name, and devices with name, tier, labels and model."""
-        return self._hosts
+        """Of each host that is there, or was lately: name, and devices with name, tier, labels and model."""
+        return self._roster.hosts()
 
     def missing(self, digests: list[str]) -> list[str]:
         """Those of which there is no file yet."""

@@ -32,7 +32,7 @@ class Announced:
 
 
 class Everywhere:
-    """The devices of all hosts that are there. See expanding.Devices. hosts: as `Head.hosts` gives them."""
+    """The devices of all hosts. See expanding.Devices. hosts: as `Head.hosts` gives them."""
 
     def __init__(self, hosts: list[dict[str, Any]]) -> None:
         found: dict[str, Announced] = {}

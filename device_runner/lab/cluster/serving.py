@@ -74,7 +74,11 @@ def _owner(place: Place) -> Any:
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"name": connecting.HEAD, "num_cpus": 0, "max_restarts": -1, "scheduling_strategy": here}
-    actor = ray.remote(Head).options(**options).remote(str(place.queue), str(place.root / "artifacts"))
+    actor = (
+        ray.remote(Head)
+        .options(**options)
+        .remote(str(place.queue), str(place.root / "artifacts"), str(place.root / "hosts.json"))
+    )
     ray.get(actor.hosts.remote())
     return actor
 

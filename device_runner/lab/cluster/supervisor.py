@@ -101,7 +101,7 @@ class ClusterSupervisor:
             self._welcome(node, name)
         for site in self._sites.values():
             self._greet(site)
-        told = [{"name": site.name, "devices": site.devices or [], "refused": site.refused} for site in self._sites.values()]
+        told = [{"name": site.name, "devices": site.devices or []} for site in self._sites.values()]
         if told != self._told:
             self._told = told
             self._head.tell_hosts.remote(told)

@@ -12,9 +12,11 @@ from device_runner.lab import plan_file
 from device_runner.lab.cluster import connecting, invitation, naming, security, serving, shipping
 from device_runner.lab.cluster.blobs import PIECE_BYTES, Blobs
 from device_runner.lab.cluster.home import Address, Home
+from device_runner.lab.cluster.roster import Roster
 from device_runner.lab.expanding import expand
 from edgedeploy.errors import UserError
 from tests.device_runner import tiny
+from tests.device_runner.lab.conftest import Clock
 
 BEYOND = Address("10.0.0.5", 6399)
 
@@ -181,6 +183,22 @@ def test_a_plan_names_devices_of_all_hosts(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="all hosts have"):
         expand(plan_file.read(file), tmp_path, None, Path("gs://lab/runs"), naming.Everywhere(HOSTS))
+
+
+def test_a_host_that_is_away_is_known_for_a_week_also_by_the_next_head(tmp_path: Path, clock: Clock) -> None:
+    roster = Roster(tmp_path / "hosts.json", clock)
+    roster.tell(HOSTS)
+    clock.turn(30 * 86400)
+    roster.tell(HOSTS[:1])
+    clock.turn(6 * 86400)
+    # one that has just joined has not told of its devices yet
+    roster.tell([HOSTS[0], {"name": "lab3", "devices": []}])
+    assert [each["name"] for each in Roster(tmp_path / "hosts.json", clock).hosts()] == ["lab1", "lab2"]
+    clock.turn(2 * 86400)
+    roster.tell(HOSTS[:1])
+    assert [each["name"] for each in roster.hosts()] == ["lab1"]
+    (tmp_path / "hosts.json").write_text("{")
+    assert Roster(tmp_path / "hosts.json", clock).hosts() == []
 
 
 class Directly:
