@@ -121,7 +121,7 @@ def listeners() -> list[tuple[int, str]]:
             if words[3] == "0A":
                 raw = bytes.fromhex(words[1].split(":")[0])
                 # four bytes in the order of this machine each; the last four of an IPv6 address are what it wraps
-                mapped = len(raw) == 4 or raw[:12] == bytes(8) + b"\0\0\xff\xff"
+                mapped = len(raw) == 4 or raw[:12] == bytes(8) + b"\xff\xff\0\0"
                 addresses[words[9]] = ".".join(str(byte) for byte in reversed(raw[-4:])) if mapped else raw.hex()
     found = []
     for entry in Path("/proc").glob("[0-9]*/fd/*"):
@@ -132,7 +132,7 @@ def listeners() -> list[tuple[int, str]]:
     return found
 
 
-def until(what: Callable[[], bool], shown: Callable[[], str], seconds: float = 180) -> None:
+def until(what: Callable[[], bool], shown: Callable[[], str], seconds: float = 300) -> None:
     """Wait until it is so. Raises AssertionError with what is shown."""
     end = time.monotonic() + seconds
     while not what():
