@@ -15,7 +15,7 @@ from edgedeploy.errors import UserError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from device_runner.session import Session
+    from device_runner.place import Place
     from device_runner.workload import Workload
     from edgedeploy.artifact import Accuracy
     from edgedeploy.bundle import Bundle
@@ -57,7 +57,7 @@ def evaluation(bundle: Bundle) -> Evaluation:
     return Evaluation(timed.fed(data), labels, primary.shape[-1], places[0])
 
 
-def measure(asked: Evaluation, session: Session) -> Accuracy:
+def measure(asked: Evaluation, session: Place) -> Accuracy:
     """Accuracy with its interval. Raises UserError when the model fails on the device."""
     measured, failure = untimed.run(asked.workload, session, MAX_SECONDS)
     given = None if measured is None else measured.outputs[asked.primary]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from device_runner.inventory import Device
     from device_runner.passes import Pass
+    from device_runner.place import Place
     from device_runner.session import Session
     from device_runner.workload import Workload
     from edgedeploy.progress import StatusLine
@@ -56,20 +57,31 @@ def on_device(
     going_on: the experiment whose own launches may still run there. ready: told once the plan is known to mean something
     there, and before anything is set.
     """
-    name = device.name
-    progress.now(f"connecting to {name}")
-    with stopping_raises(), open_session(device, progress.now if wait else None) as session:
-        busy = session.running()
-        if busy is not None and (going_on is None or not busy.startswith(f"{going_on}.")):
-            owner = busy.rpartition(".")[0]
-            raise StillRunning(
-                f"a launch of experiment {owner}, whose bench was killed, still runs on {name}; wait until it has ended, "
-                f"or go on with it: edgedeploy bench --resume {owner}"
-            )
-        session.gate(how)
-        ready(session)
-        with session.prepared(how, progress.line):
-            yield session
+    progress.now(f"connecting to {device.name}")
+    with (
+        stopping_raises(),
+        open_session(device, progress.now if wait else None) as session,
+        set_for(session, how, going_on, progress, lambda: ready(session)),
+    ):
+        yield session
+
+
+@contextmanager
+def set_for(
+    place: Place, how: Plan, going_on: str | None, progress: StatusLine, ready: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Inside, what is open is set as the plan wants it. See `on_device`."""
+    busy = place.running()
+    if busy is not None and (going_on is None or not busy.startswith(f"{going_on}.")):
+        owner = busy.rpartition(".")[0]
+        raise StillRunning(
+            f"a launch of experiment {owner}, whose bench was killed, still runs on {place.name}; wait until it has ended, "
+            f"or go on with it: edgedeploy bench --resume {owner}"
+        )
+    place.gate(how)
+    ready()
+    with place.prepared(how, progress.line):
+        yield
 
 
 def bench(
@@ -116,6 +128,10 @@ def resume(
     if done == set(written.runs):
         return Finished(identifier, [store.read(run) for run in written.runs])
     (part,) = written.parts
+    if part.far is not None:
+        from device_runner.tiers import benching as over_two
+
+        return over_two.resume(written, part, store, progress, devices=devices, wait=wait)
     device = replace(inventory.resolve(part.device, devices), bundle=part.bundle)
     with on_device(device, part.plan, identifier, progress, wait=wait) as session, experiment.locked(store, identifier):
         return Finished(identifier, run_part(store, written, part, again(written, part, session), session, progress))
@@ -178,7 +194,7 @@ def again(written: ExperimentFile, part: Part, session: Session) -> dict[str, Wo
 
 
 def run_part(
-    store: Store, written: ExperimentFile, part: Part, workloads: Mapping[str, Workload], session: Session,
+    store: Store, written: ExperimentFile, part: Part, workloads: Mapping[str, Workload], session: Place,
     progress: StatusLine,
 ) -> list[RunRecord]:  # fmt: skip
     """Do what is missing of a part and commit its runs. Whoever calls it has locked the experiment."""

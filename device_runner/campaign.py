@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,7 +16,7 @@ from device_runner.passes import memory, profile
 from device_runner.plan import document
 from device_runner.plans import until
 from device_runner.recording import INTERRUPTED, Recording
-from device_runner.runner import CALL_SEC, RunnerRefused, Status
+from device_runner.runner import RunnerRefused, Status
 from device_runner.samples import Samples
 from edgedeploy import __version__
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
@@ -25,8 +26,9 @@ from edgedeploy.record import Context, Experiment, Launch, Plan, RunRecord
 if TYPE_CHECKING:
     from device_runner.accuracy import Evaluation
     from device_runner.experiment import ExperimentFile, Part
+    from device_runner.place import Place
     from device_runner.results.store import Store
-    from device_runner.session import Measured, Session, Staged
+    from device_runner.session import Measured, Staged
     from device_runner.workload import Workload
     from edgedeploy.progress import StatusLine
 
@@ -47,7 +49,7 @@ class Campaign:
         experiment: ExperimentFile,
         part: Part,
         workloads: Mapping[str, Workload],
-        session: Session,
+        session: Place,
         progress: StatusLine,
     ) -> None:
         self._experiment, self._session, self._progress, self._store = experiment, session, progress, store
@@ -56,25 +58,35 @@ class Campaign:
         #: runs of which a launch was begun here
         self._begun: set[str] = set()
         self._recordings = {
-            run: Recording(store, run, workload, self._plan, session.record, self._software(workload))
+            run: Recording(
+                store,
+                run,
+                workload,
+                self._plan,
+                session.devices,
+                self._software(workload),
+                functools.partial(session.together, workload),
+            )
             for run, workload in workloads.items()
         }
         for recording in self._recordings.values():
-            warning = device_isa.mismatch(recording.workload.artifact.target_isa, session.hello)
-            if warning:
-                recording.warnings.append(warning)
-            if session.facts["emulated"]:
+            for hello in session.versions.values():
+                warning = device_isa.mismatch(recording.workload.artifact.target_isa, hello)
+                if warning:
+                    recording.warnings.append(warning)
+            if any(device.facts.get("emulated") for device in session.devices):
                 recording.warnings.append("the device's CPU is emulated: the outputs mean something, no time does")
 
     def _software(self, workload: Workload) -> dict[str, str]:
         software = {"edgedeploy": __version__}
-        build = self._session.hello.get("build")
-        if isinstance(build, dict):
-            software["edgebench"] = str(build.get("version", ""))[:200]
-        runtime, versions = workload.artifact.runtime, self._session.hello.get("runtimes")
-        # a runtime the runner does not have is the artifact's error, said by its launches
-        if isinstance(versions, dict) and isinstance(versions.get(runtime), str):
-            software[runtime] = versions[runtime][:200]
+        for where, hello in self._session.versions.items():
+            build = hello.get("build")
+            if isinstance(build, dict):
+                software[f"edgebench{where}"] = str(build.get("version", ""))[:200]
+            runtime, versions = workload.artifact.runtime, hello.get("runtimes")
+            # a runtime the runner does not have is the artifact's error, said by its launches
+            if isinstance(versions, dict) and isinstance(versions.get(runtime), str):
+                software[f"{runtime}{where}"] = versions[runtime][:200]
         return software
 
     def evaluate(self, evaluations: Mapping[str, Evaluation]) -> None:
@@ -126,7 +138,7 @@ class Campaign:
             self._progress.now(f"{label}: profile")
             recording.profile = self._pass(recording, profile.measure)
 
-    def _pass(self, recording: Recording, measure: Callable[[Workload, Session, Plan], T]) -> T | None:
+    def _pass(self, recording: Recording, measure: Callable[[Workload, Place, Plan], T]) -> T | None:
         try:
             found = measure(recording.workload, self._session, self._plan)
         except (UserError, TransientError) as error:
@@ -221,7 +233,7 @@ class Campaign:
         )  # fmt: skip
         launch = launch.model_copy(update={"took_sec": time.monotonic() - began})
         with held():
-            recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured))
+            recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured), measured.crossings)
             self._commit(recording)
         with contextlib.suppress(TransientError):
             self._session.discard(directory)
@@ -262,7 +274,7 @@ class Campaign:
             if measured is None:
                 recording.add(launch, None, Samples.none(), {})
             else:
-                recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured))
+                recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured), measured.crossings)
             self._commit(recording)
         said = "fetched late" if launch.valid else f"failed: {'; '.join(launch.invalid_because)}"
         self._progress.line(f"{label}: {said}")
@@ -273,11 +285,11 @@ class Campaign:
         Raises TransientError when it stays away: then nothing is known of the launch, and it is fetched on resume.
         """
         deadline = Deadline.after(PATIENCE_SEC)
-        self._progress.now(f"waiting for {self._session.device.name}, at most {PATIENCE_SEC:.0f} s")
+        self._progress.now(f"waiting for {self._session.name}, at most {PATIENCE_SEC:.0f} s")
         while True:
             try:
                 self._session.renew()
-                self._session.runner.cancel(directory, Deadline.after(CALL_SEC))
+                self._session.cancel(directory)
             except TransientError:
                 if deadline.expired:
                     raise
@@ -309,7 +321,7 @@ class Campaign:
     def _abandon(self, directory: str) -> None:
         # it may run on although we lost it: nothing else is to be measured beside it
         with contextlib.suppress(EdgedeployError):
-            self._session.runner.cancel(directory, Deadline.after(CALL_SEC))
+            self._session.cancel(directory)
 
     def _interrupted(
         self, recording: Recording, directory: str, index: int, position: int, block: int, started: str, before: Context | None
@@ -321,13 +333,13 @@ class Campaign:
         self._progress.now("stopping")
         reason = "stopped from the keyboard or by a signal"
         try:
-            self._session.runner.cancel(directory, Deadline.after(CALL_SEC))
+            self._session.cancel(directory)
             measured = self._session.collect(directory, recording.workload)
             launch = launches.entry(
                 recording.workload, measured, index=index, position=position, block=block, started=started,
                 before=before, after=None, flags=(INTERRUPTED,), stopped=reason, plan=self._plan,
             )  # fmt: skip
-            recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured))
+            recording.add(launch, launches.first_sample(measured), measured.samples, _logs(measured), measured.crossings)
             self._session.discard(directory)
         except (TransientError, UserError):
             return
@@ -335,4 +347,4 @@ class Campaign:
 
 
 def _logs(measured: Measured) -> dict[str, str]:
-    return {"events.jsonl": measured.events_text, "stderr.txt": measured.stderr}
+    return {"events.jsonl": measured.events_text, "stderr.txt": measured.stderr, **measured.logs}

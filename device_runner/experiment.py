@@ -20,7 +20,7 @@ from edgedeploy.errors import UserError
 from edgedeploy.record import Plan
 from edgedeploy.signature import SafeName, Strict
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Entry(Strict):
@@ -33,10 +33,24 @@ class Entry(Strict):
     shapes: dict[str, tuple[int, ...]] = {}
 
 
-class Part(Strict):
-    """What is measured on one device, and how: devices differ in threads, limits and what is set."""
+class FarPart(Strict):
+    """The other device of a part over two, how it runs what is its, and what the link is made to be: see `tiers.pair.Pair`."""
 
     device: str
+    near_tier: str
+    tier: str
+    plan: Plan
+    bundle: Literal["", "portable"] = ""
+    #: as --link and --direct have it
+    link: str = ""
+    direct: str = ""
+
+
+class Part(Strict):
+    """What is measured on one device, and how: devices differ in threads, limits and what is set. far: with a second one."""
+
+    device: str
+    far: FarPart | None = None
     #: the kind of runner that was asked for, "" for the one that fits
     bundle: Literal["", "portable", "app"] = ""
     plan: Plan
@@ -51,7 +65,7 @@ class Part(Strict):
 class ExperimentFile(Strict):
     """`experiments/<id>.json`. What is done is in the runs themselves, said once: a launch is done when its run has it."""
 
-    schema_version: Annotated[int, Field(ge=2, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    schema_version: Annotated[int, Field(ge=3, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     id: SafeName
     created: str
     seed: int
@@ -107,12 +121,15 @@ def read(store: Store, identifier: str) -> ExperimentFile:
 
 
 def _migrated(data: dict[str, Any]) -> dict[str, Any]:
-    """An experiment's file as this version writes it. Version 1 had one device, and said of it what a part says now."""
+    """An experiment's file as this version writes it. Version 1 had one device, and said of it what a part says now; version 2
+    had no part over two devices."""
+    if data.get("schema_version") == 2:
+        return {**data, "schema_version": SCHEMA_VERSION}
     if data.get("schema_version") != 1:
         return data
     moved = {key: data[key] for key in ("device", "bundle", "plan", "order") if key in data}
     kept = {key: value for key, value in data.items() if key not in moved}
-    return {**kept, "schema_version": 2, "parts": [moved]}
+    return {**kept, "schema_version": SCHEMA_VERSION, "parts": [moved]}
 
 
 class BusyError(UserError):

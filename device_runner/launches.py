@@ -9,6 +9,7 @@ from device_runner.conditions import app_heat
 from device_runner.plans import MODES, throughput
 from device_runner.plans.mode import broken_rules
 from device_runner.results.statistics import quantile
+from device_runner.tiers import crossings
 from device_runner.validity import look
 from edgedeploy.record import Context, Launch, Plan
 
@@ -75,8 +76,12 @@ def entry(
     )  # fmt: skip
     looked = look.at_launch(launch, measured.samples, leaves_out=plan.mode not in MODES or MODES[plan.mode].leaves_out)
     settled = steady[looked.unsettled_count :, 1]
+    made_of: dict[str, Any] = dict(measured.entry)
+    if measured.crossings is not None:
+        made_of["crossing"] = crossings.summed_up(measured.crossings[looked.unsettled_count :], measured.events)
+        made_of["flags"] = (*looked.flags, *crossings.flags(made_of["crossing"]))
     return looked.model_copy(
-        update={"steady_median_ns": quantile(settled, 0.5), "steady_p90_ns": quantile(settled, 0.9)}
+        update={"steady_median_ns": quantile(settled, 0.5), "steady_p90_ns": quantile(settled, 0.9), **made_of}
     )  # fmt: skip
 
 

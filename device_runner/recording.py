@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from device_runner.instant import now
 from device_runner.launches import failed, lasting
@@ -19,6 +20,9 @@ from edgedeploy.artifact import Accuracy
 from edgedeploy.errors import UserError
 from edgedeploy.record import Device, Experiment, Interval, Launch, MemoryUse, Plan, Profile, RunRecord, Sustained
 
+if TYPE_CHECKING:
+    from device_runner.samples import Ns
+
 #: flag of a launch that was cut off from this side: its position is measured again when the experiment is resumed
 INTERRUPTED = "interrupted"
 _NS_PER_MS = 1e6
@@ -28,10 +32,12 @@ class Recording:
     """The state of one run. Reads what is on disk already, so that a resumed one goes on where it was."""
 
     def __init__(
-        self, store: Store, run: str, workload: Workload, plan: Plan, device: Device, software: dict[str, str]
-    ) -> None:
+        self, store: Store, run: str, workload: Workload, plan: Plan, devices: tuple[Device, ...],
+        software: dict[str, str], together: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:  # fmt: skip
+        """together: what the record says of a run over two devices besides, as it is known by then: `path` and `split`."""
         self.run, self.workload, self._plan = run, workload, plan
-        self._device, self._software = device, software
+        self._devices, self._software, self._together = devices, software, together
         self.finished = store.is_finished(run)
         before = store.read(run) if self.finished else store.read_partial(run)
         self._created = before.created if before else now()
@@ -44,9 +50,9 @@ class Recording:
         #: what passes of their own found
         self.profile: Profile | None = before.profile if before else None
         self.memory: MemoryUse | None = before.memory if before else None
-        if before and _machine(before.devices[0]) != _machine(device):
+        if before and [*map(_machine, before.devices)] != [*map(_machine, devices)]:
             raise UserError(f"{run} was begun on another device; its launches cannot be gone on with on this one")
-        stage = 0 if len(workload.parts) == 1 else None
+        stage = 0 if len(workload.parts) == 1 and len(devices) == 1 else None
         self._writer = None if self.finished else RunWriter(store, run, stage)
 
     @property
@@ -72,11 +78,13 @@ class Recording:
             self.launches.append(lost.model_copy(update={"flags": (INTERRUPTED,)}))
         return next_index(self.writer, tuple(self.launches))
 
-    def add(self, launch: Launch, first: tuple[int, int] | None, samples: Samples, logs: dict[str, str]) -> None:
+    def add(
+        self, launch: Launch, first: tuple[int, int] | None, samples: Samples, logs: dict[str, str], crossings: Ns | None = None
+    ) -> None:
         """Enter a launch: its samples first, then that it is there."""
         for name, text in logs.items():
             self.writer.keep_log(launch.index, name, text)
-        self.writer.append(launch.index, first, look.marked(samples, launch.unsettled_count))
+        self.writer.append(launch.index, first, look.marked(samples, launch.unsettled_count), crossings)
         self.launches.append(launch)
         if self._plan.mode == sustained.MODE.name and launch.valid:
             found = sustained.curve(launch.index, samples.steady)
@@ -99,7 +107,7 @@ class Recording:
         median = _ms((launch.steady_median_ns for launch in valid), "median of each launch")
         return RunRecord(
             id=self.run, created=self._created, finished=finished, artifact=self.workload.artifact,
-            devices=(self._device,), plan=self._plan, experiment=experiment, software=self._software,
+            devices=self._devices, plan=self._plan, experiment=experiment, software=self._software,
             launches=tuple(self.launches), valid=enough, invalid_because=() if enough else reasons,
             warnings=tuple(dict.fromkeys(warnings)), device_accuracy=self.device_accuracy,
             median_ms=until.widened(median) if self._plan.until is not None else median,
@@ -110,6 +118,8 @@ class Recording:
             inferences_per_sec=estimate([launch.inferences_per_sec for launch in valid], "throughput of each launch"),
             cold_start_ms=_ms(map(_cold_start_ns, valid), "cold load and first inference of each launch"),
             findings=look.at_run(self.launches), sustained=tuple(self.sustained), profile=self.profile, memory=self.memory,
+            near_ms=_crossing(valid, "near"), round_trip_ms=_crossing(valid, "round_trip"), far_ms=_crossing(valid, "far"),
+            link_ms=_crossing(valid, "link"), **self._together(),
         )  # fmt: skip
 
     def _positions(self) -> int:
@@ -133,6 +143,13 @@ class Recording:
 
 def _ms(values: Iterable[float | None], what: str) -> Interval | None:
     return scaled(estimate(list(values), what), 1 / _NS_PER_MS)
+
+
+def _crossing(launches: list[Launch], part: str) -> Interval | None:
+    crossings = [launch.crossing for launch in launches if launch.crossing is not None]
+    if not crossings:
+        return None
+    return _ms((getattr(crossing, f"{part}_median_ns") for crossing in crossings), f"median of each launch, {part}")
 
 
 def _cold_start_ns(launch: Launch) -> float | None:

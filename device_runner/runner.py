@@ -105,7 +105,17 @@ class Runner:
 
     def start(self, directory: str, deadline: Deadline) -> None:
         """Start the plan in `directory`, which was just laid out, detached. Raises RunnerRefused when the plan is wrong."""
+        self._start(directory, ["--plan", self._transport.path(f"{directory}/plan.json")], deadline)
 
+    def serve(self, directory: str, deadline: Deadline, bind: str = "") -> None:
+        """Start the far side whose plan is in `directory`, detached; its `serving` event is in its events once it is up.
+
+        bind: a numeric address to listen on, "" for the loopback. Raises RunnerRefused when the plan is wrong.
+        """
+        asked = ["--serve", self._transport.path(f"{directory}/plan.json")]
+        self._start(directory, [*asked, "--bind", bind] if bind else asked, deadline)
+
+    def _start(self, directory: str, arguments: Sequence[str], deadline: Deadline) -> None:
         tried = False
 
         def attempt() -> None:
@@ -114,10 +124,13 @@ class Runner:
             if tried and self._transport.stat(f"{directory}/runner.pid", deadline) is not None:
                 return
             tried = True
-            plan = self._transport.path(f"{directory}/plan.json")
-            self._call(["--plan", plan, "--detach"], "detached", deadline.sooner(TRY_SEC))
+            self._call([*arguments, "--detach"], "detached", deadline.sooner(TRY_SEC))
 
         with_backoff(attempt)
+
+    def link(self, directory: str, deadline: Deadline) -> dict[str, Any]:
+        """The link that `link.json` in `directory` is about, measured: the `link` line. Raises RunnerRefused."""
+        return self._call(["--link", self._transport.path(f"{directory}/link.json")], "link", deadline)
 
     def status(self, directory: str, deadline: Deadline) -> Status:
         """How far the run in `directory` is. Raises TransientError when the device does not answer."""

@@ -13,7 +13,7 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +32,7 @@ from device_runner.retry import with_backoff
 from device_runner.runner import CALL_SEC, TRY_SEC, Runner, Status, json_lines
 from device_runner.samples import Samples
 from device_runner.transports.base import NoRoom, Transport, facts_of
-from device_runner.workload import Product, Workload
+from device_runner.workload import Feed, Part, Product, Workload
 from edgedeploy.bundle import file_sha256
 from edgedeploy.errors import EdgedeployError, InternalError, TransientError
 from edgedeploy.record import Context, Plan
@@ -73,6 +73,12 @@ class Measured:
     events_text: str = ""
     stderr: str = ""
     flags: tuple[str, ...] = field(default=())
+    #: what else the launch's entry in the record is to say
+    entry: Mapping[str, Any] = field(default_factory=dict)
+    #: over two devices, int64 [n, 3]: near, round trip and far of each steady sample
+    crossings: npt.NDArray[np.int64] | None = None
+    #: further logs, by name
+    logs: Mapping[str, str] = field(default_factory=dict)
 
     def event(self, name: str) -> dict[str, Any]:
         """The last event of that name, {} when there was none."""
@@ -106,6 +112,25 @@ class Session:
         if self.device.bundle == "app":
             return  # an app survives a restart
         self.runner = install.runner(self.transport, Deadline.after(PUSH_SEC), self.device.bundle, self.cache)
+
+    @property
+    def name(self) -> str:
+        """What a message calls it."""
+        return self.device.name
+
+    @property
+    def devices(self) -> tuple[DeviceRecord, ...]:
+        """As a run's record has them."""
+        return (self.record,)
+
+    @property
+    def versions(self) -> dict[str, dict[str, Any]]:
+        """What ran: where, "" for the one device, and what the runner there says of itself."""
+        return {"": self.hello}
+
+    def together(self, workload: Workload) -> dict[str, Any]:
+        """What a run's record says besides where it is over two devices."""
+        return {}
 
     @property
     def record(self) -> DeviceRecord:
@@ -148,20 +173,26 @@ class Session:
         return {name: f"store/{digest}" for name, digest in digests.items()}
 
     def stage(self, workload: Workload) -> Staged:
-        """Push the models and their inputs.
+        """Push the models and their inputs. See `stage_parts`."""
+        return self.stage_parts(workload, workload.parts, workload.feeds)
+
+    def stage_parts(self, workload: Workload, parts: Sequence[Part], feeds: Sequence[Feed]) -> Staged:
+        """Push the models of some stages, and inputs.
 
         Raises UserError for a runtime that the device cannot run and for a device that is full, InternalError when a model
         changed since it was read.
         """
-        self.runner.require(workload.artifact.runtime)
-        files = {path.name: path for path in workload.companions} | {part.name: part.model for part in workload.parts}
+        if parts:
+            self.runner.require(workload.artifact.runtime)
+        companions = workload.companions if parts else ()
+        files = {path.name: path for path in companions} | {part.name: part.model for part in parts}
         with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
-            for index, feed in enumerate(workload.feeds):
+            for index, feed in enumerate(feeds):
                 file = files[input_file(index)] = Path(scratch, f"{index}.bin")
                 # the protocol is little-endian, whatever this host is
                 feed.data.astype(feed.data.dtype.newbyteorder("<"), copy=False).tofile(file)
             links = self.put(files)
-        for part in workload.parts:
+        for part in parts:
             if links[part.name] != f"store/{part.sha256}":
                 raise InternalError(f"{part.model}: changed while it was being benched")
         self.cache.trim()
@@ -172,16 +203,24 @@ class Session:
 
         Raises RunnerRefused for a plan it refuses, Evicted when what was staged is no longer there.
         """
+        self.lay_out_plan(directory, staged, json.dumps(document))
+        self.runner.start(directory, Deadline.after(CALL_SEC))
+
+    def lay_out_plan(self, directory: str, staged: Staged, plan: str) -> None:
+        """Fill `directory` with what was staged and a plan.json of that text."""
         self.cache.renew()
-        plan = json.dumps(document)
         if len(plan) > launch_directory.MOST_PLAN_BYTES:
-            with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
-                file = Path(scratch, "plan.json")
-                file.write_text(plan, "utf-8")
-                self.cache.push(file, f"{directory}/plan.json", Deadline.after(PUSH_SEC))
+            self.write(directory, {"plan.json": plan})
             plan = ""
         self.lay_out(directory, staged.links, plan)
-        self.runner.start(directory, Deadline.after(CALL_SEC))
+
+    def write(self, directory: str, texts: Mapping[str, str]) -> None:
+        """Put small files into `directory`, which nobody but the runner's user may read."""
+        with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
+            for name, text in texts.items():
+                file = Path(scratch, name)
+                file.write_text(text, "utf-8")
+                self.cache.push(file, f"{directory}/{name}", Deadline.after(PUSH_SEC))
 
     def lay_out(self, directory: str, links: dict[str, str], plan: str = "") -> None:
         """Fill `directory`: name in it -> path in the store, and plan.json. Raises Evicted when a file is no longer there,
@@ -268,6 +307,10 @@ class Session:
                 self.transport, directory, {name: most_bytes}, Path(scratch), PULL_SEC
             )  # fmt: skip
             return there[name].read_text("utf-8", "replace") if name in there else None
+
+    def cancel(self, directory: str) -> None:
+        """End whatever runs in `directory`; fine when it has ended."""
+        self.runner.cancel(directory, Deadline.after(CALL_SEC))
 
     def end(self, directory: str) -> None:
         """End whatever runs in `directory` and remove it; what cannot be reached is left alone."""

@@ -67,14 +67,14 @@ class _Reader:
         if port.source not in self._inputs:
             raise BundleError(f"{self._bundle.path}: golden/inputs has no {port.source!r}")
         data = cases(self._bundle, self._inputs[port.source], spec)
-        return Feed(spec.model_copy(update={"name": port.name}), data, port.adapters, port.source)
+        return Feed(spec.model_copy(update={"name": port.name}), data, port.adapters, port.source, port.tensor)
 
     def _output(self, port: Port, taken: bool) -> Product:
         specs = {**self._wanted, **self._crossing} if taken else self._wanted
         spec = self._spec(specs, port)
         kept, array = port.source in self._wanted, self._expected.get(port.source)
         expected = cases(self._bundle, array, spec) if kept and array is not None else None
-        return Product(spec.model_copy(update={"name": port.name}), port.adapters, expected, kept, port.source)
+        return Product(spec.model_copy(update={"name": port.name}), port.adapters, expected, kept, port.source, port.tensor)
 
     def _spec(self, specs: dict[str, TensorSpec], port: Port) -> TensorSpec:
         if port.source not in specs:

@@ -15,7 +15,8 @@ from device_runner.runner import RunnerRefused, Status
 from edgedeploy.record import Limits, Plan
 
 if TYPE_CHECKING:
-    from device_runner.session import Measured, Session
+    from device_runner.place import Place
+    from device_runner.session import Measured
     from device_runner.workload import Workload
 
 MAX_MEMORY_MB = 4096
@@ -33,7 +34,7 @@ class Left:
 
 
 def run(
-    workload: Workload, session: Session, max_seconds: float, watch: Callable[[Status], None] = lambda status: None
+    workload: Workload, session: Place, max_seconds: float, watch: Callable[[Status], None] = lambda status: None
 ) -> tuple[Measured | None, str]:
     """What the launch left, and why it failed: empty when it did not. Nothing stays on the device but the store."""
     plan = Plan(launches=1, warmup=_NONE, steady=_NONE, max_seconds=max_seconds, max_memory_mb=MAX_MEMORY_MB)
@@ -42,7 +43,7 @@ def run(
 
 
 def launch(
-    workload: Workload, session: Session, plan: Plan, asked: dict[str, Any],
+    workload: Workload, session: Place, plan: Plan, asked: dict[str, Any],
     watch: Callable[[Status], None] = lambda status: None, wanted: Mapping[str, int] | None = None,
 ) -> Left:  # fmt: skip
     """A launch that is in no run. asked: its plan.json. wanted: files to fetch as text, and how many bytes each may have.

@@ -21,13 +21,14 @@ class Feed:
     """An input from outside: the tensor as it is stored, its cases, and how it becomes what the model takes.
 
     `tensor.name` is the runtime's own name of the input, `source` the signature's; `data` is [cases, elements] in
-    `tensor.dtype`.
+    `tensor.dtype`. `own` is what the model itself takes, after the adapters; None: the same.
     """
 
     tensor: TensorSpec
     data: npt.NDArray[Any]
     adapters: tuple[Adapter, ...] = ()
     source: str = ""
+    own: TensorSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Wire:
 class Product:
     """An output after its adapters, kept or only for a later stage. `expected` is [cases, elements] of it on the host.
 
-    `tensor.name` is the runtime's own name of it, `source` the bundle's.
+    `tensor.name` is the runtime's own name of it, `source` the bundle's; `own` is what the model itself gives, before the
+    adapters; None: the same.
     """
 
     tensor: TensorSpec
@@ -52,6 +54,7 @@ class Product:
     expected: npt.NDArray[np.generic] | None = None
     kept: bool = True
     source: str = ""
+    own: TensorSpec | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from edgedeploy.limits import MAX_MEMORY_MB, MAX_PHASE_MS, MAX_SECONDS, MAX_STRE
 from edgedeploy.preparation import Preparation
 from edgedeploy.signature import SafeName, Strict
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 Phase = Literal["first", "warmup", "steady"]
 Name = Annotated[str, StringConstraints(max_length=500)]
@@ -84,7 +84,8 @@ class ArtifactRef(Strict):
 
 
 class Device(Strict):
-    """A device in its role. `facts` is what it said of itself (CPU model, ABI, cores, memory, kernel)."""
+    """A device in its role: "whole", or "near" and "far" of two. `facts` is what it said of itself (CPU model, ABI, cores,
+    memory, kernel); of a far one also the `threads` and `affinity` it ran with, which are the plan's for the others."""
 
     name: Name
     transport: Name
@@ -123,6 +124,70 @@ class Finding(Strict):
     flag: Name
     text: Text
     numbers: dict[str, float] = {}
+
+
+class PathRecord(Strict):
+    """How the near device reached the far one. hops: in the order that what is sent takes. shaped: by what the link was made
+    other than it is, "" where it was not."""
+
+    kind: Literal["direct", "through the host", "same device"]
+    hops: Annotated[tuple[Name, ...], Field(max_length=8)] = ()
+    shaped: Name = ""
+
+
+class LinkLook(Strict):
+    """A look at the link from the near device, on its clock: echoes of an empty frame, then bytes each way.
+
+    10^6 bits a second. A rate is None where it could not be told from the round trip.
+    """
+
+    taken: str
+    rtt_us: Annotated[float, Field(ge=0)]
+    rtt_p90_us: Annotated[float, Field(ge=0)]
+    echoes: Count
+    up_mbit_s: Annotated[float, Field(ge=0)] | None = None
+    down_mbit_s: Annotated[float, Field(ge=0)] | None = None
+    bytes_each_way: Count = 0
+    seconds: Annotated[float, Field(ge=0)] = 0
+
+
+class Gap(Strict):
+    """The link was away and came back within the launch. after: how many samples of the phase came before it."""
+
+    phase: Phase | Literal["output"]
+    after: Count
+    elapsed_ns: Count
+    reason: Text = ""
+
+
+class Crossing(Strict):
+    """What the timed inferences of a launch over two devices were made of: medians of durations, in ns.
+
+    near: the stages on the near device, up to the first byte sent. round_trip: from there to the last byte received, on the
+    same clock. far: of that, what the far side measured of itself. link: the median of round trip less far. The bytes are of
+    one inference, with their framing.
+    """
+
+    near_median_ns: float | None = None
+    round_trip_median_ns: float | None = None
+    far_median_ns: float | None = None
+    link_median_ns: float | None = None
+    bytes_sent: Count | None = None
+    bytes_received: Count | None = None
+    gaps: tuple[Gap, ...] = ()
+
+
+class FarLaunch(Strict):
+    """The far side's process of a launch."""
+
+    load_cold_ns: Count | None = None
+    load_warm_ns: Count | None = None
+    peak_rss_kb: Count | None = None
+    runtime_version: Name = ""
+    before: Context | None = None
+    after: Context | None = None
+    #: its error line, where it ended otherwise than by being ended
+    error: dict[str, Any] | None = None
 
 
 class Launch(Strict):
@@ -168,6 +233,11 @@ class Launch(Strict):
     findings: tuple[Finding, ...] | None = None
     #: the runner's error line, where there was one
     error: dict[str, Any] | None = None
+    #: of a run over two devices
+    crossing: Crossing | None = None
+    far: FarLaunch | None = None
+    link_before: LinkLook | None = None
+    link_after: LinkLook | None = None
 
 
 class Interval(Strict):
@@ -307,3 +377,27 @@ class RunRecord(Strict):
     #: passes of their own, where they were asked for
     profile: Profile | None = None
     memory: MemoryUse | None = None
+    #: over two devices: the stages before this one ran on the first device, the others on the second; 0: all of them
+    split: Count | None = None
+    path: PathRecord | None = None
+    #: what the median is made of (see Crossing), each over launches; their sum is not the median of the sums
+    near_ms: Interval | None = None
+    round_trip_ms: Interval | None = None
+    far_ms: Interval | None = None
+    link_ms: Interval | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it ran, for people: the device, or both."""
+        return " → ".join(device.name for device in self.devices)
+
+    @property
+    def tier(self) -> str:
+        """Where it is deployed: "edge"; "mobile+edge" of a cut; "edge from mobile" where the input alone is elsewhere."""
+        tiers = [device.tier for device in self.devices]
+        return f"{tiers[1]} from {tiers[0]}" if self.split == 0 else self.computes_on
+
+    @property
+    def computes_on(self) -> str:
+        """The tier of whoever computes: "edge", "mobile+edge"."""
+        return "+".join(device.tier for device in self.devices[1 if self.split == 0 else 0 :])

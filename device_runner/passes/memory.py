@@ -9,7 +9,7 @@ from device_runner.plan import document
 from edgedeploy.record import Limits, MemoryUse, Plan
 
 if TYPE_CHECKING:
-    from device_runner.session import Session
+    from device_runner.place import Place
     from device_runner.workload import Workload
 
 #: inferences: a runtime may still allocate in the second one
@@ -17,7 +17,7 @@ _CALLS = Limits(min_count=5, min_ms=0, max_count=5)
 _NONE = Limits(min_count=0, min_ms=0, max_count=1)
 
 
-def measure(workload: Workload, session: Session, plan: Plan) -> MemoryUse:
+def measure(workload: Workload, session: Place, plan: Plan) -> MemoryUse:
     """Raises TransientError when the device stays away; a model that fails says why."""
     # one case alone: the cases that conformance needs would be in it
     one = workload.fed({feed.source: feed.data[:1] for feed in workload.feeds}) if workload.conformance else workload

@@ -12,7 +12,7 @@ from device_runner.results.statistics import quantile
 from edgedeploy.record import Limits, Plan, Profile
 
 if TYPE_CHECKING:
-    from device_runner.session import Session
+    from device_runner.place import Place
     from device_runner.workload import Workload
 
 #: enough for a median; ONNX Runtime's trace has a kilobyte for each call of each node
@@ -23,7 +23,7 @@ _WARMUP = Limits(min_count=3, min_ms=0, max_count=3)
 _MOST_OPERATORS = 100_000
 
 
-def measure(workload: Workload, session: Session, plan: Plan) -> Profile:
+def measure(workload: Workload, session: Place, plan: Plan) -> Profile:
     """Raises TransientError when the device stays away; a runtime that has no profiler there says so."""
     brief = plan.model_copy(update={"warmup": _WARMUP, "steady": _CALLS, "launches": 1, "streams": 1})
     asked = document(workload, brief, outputs=False, load_cold=False, also=("profile",))

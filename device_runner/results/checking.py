@@ -63,7 +63,7 @@ def _samples(store: Store, run: str) -> dict[int, Samples]:
         found = connection.execute(
             "SELECT launch, phase = 'steady' AS steady, start_ns, elapsed_ns, "
             "coalesce(try_cast(regexp_extract(flags, '^stream ([0-9]{1,4})', 1) AS SMALLINT), -1) AS stream "
-            "FROM read_parquet(?) WHERE phase != 'first' AND launch IS NOT NULL AND start_ns IS NOT NULL "
+            "FROM read_parquet(?) WHERE phase IN ('warmup', 'steady') AND launch IS NOT NULL AND start_ns IS NOT NULL "
             'AND elapsed_ns IS NOT NULL ORDER BY launch, start_ns, "index"',
             [str(file)],
         ).fetchnumpy()

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from edgedeploy.record import Context, Launch, RunRecord
+from edgedeploy.record import Context, Device, Launch, RunRecord
 
 #: two runs whose chips were further apart than this may have been throttled differently
 MAX_APART_C = 10.0
@@ -41,7 +41,12 @@ def _origin(one: RunRecord, other: RunRecord) -> str:
 
 
 def _device(one: RunRecord, other: RunRecord) -> str:
-    a, b = one.devices[0], other.devices[0]
+    if len(one.devices) != len(other.devices):
+        return _unlike("places", one.place, other.place)
+    return _joined([_one_device(a, b) for a, b in zip(one.devices, other.devices, strict=True)])
+
+
+def _one_device(a: Device, b: Device) -> str:
     cpus = [each.facts.get("cpu") for each in (a, b)]
     models = [cpu.get("model") if isinstance(cpu, dict) else cpu for cpu in cpus]
     seen = [
@@ -50,20 +55,37 @@ def _device(one: RunRecord, other: RunRecord) -> str:
         _unlike("CPUs allowed", a.facts.get("cpus_allowed"), b.facts.get("cpus_allowed")),
         _unlike("ABIs", a.facts.get("abi"), b.facts.get("abi")),
         _unlike("inside an app:", *("in_app" in each.facts for each in (a, b))),
+        _unlike("threads of the far side", a.facts.get("threads"), b.facts.get("threads")),
+        _unlike("CPUs of the far side", a.facts.get("affinity"), b.facts.get("affinity")),
     ]
     return _joined(seen)
 
 
+def _link(one: RunRecord, other: RunRecord) -> str:
+    """Where the model is cut is what is compared; that, and how, the two devices reach each other is a condition."""
+    a, b = one.path, other.path
+    if a is None or b is None:
+        return "" if a is b else f"{(one if a is None else other).id} is not over two devices"
+    return _joined(
+        [
+            _unlike("paths", a.kind, b.kind),
+            _unlike("hops", ", ".join(a.hops), ", ".join(b.hops)),
+            _unlike("links", a.shaped, b.shaped),
+        ]
+    )
+
+
 def _emulation(one: RunRecord, other: RunRecord) -> str:
     # alike or not: of an emulated CPU there is nothing to compare
-    of = [record.id for record in (one, other) if record.devices[0].facts.get("emulated")]
+    of = [record.id for record in (one, other) if any(device.facts.get("emulated") for device in record.devices)]
     return f"{' and '.join(of)} ran on an emulated CPU, whose times mean nothing" if of else ""
 
 
 def _software(one: RunRecord, other: RunRecord) -> str:
     seen = [
-        _unlike("kernels", one.devices[0].facts.get("kernel"), other.devices[0].facts.get("kernel")),
-        _unlike("runners", one.devices[0].facts.get("runner"), other.devices[0].facts.get("runner")),
+        _unlike(what, a.facts.get(fact), b.facts.get(fact))
+        for a, b in zip(one.devices, other.devices, strict=False)
+        for what, fact in (("kernels", "kernel"), ("runners", "runner"))
     ]
     if one.artifact.runtime == other.artifact.runtime:
         # another runtime is what is compared, another version of the same one is a condition
@@ -72,7 +94,8 @@ def _software(one: RunRecord, other: RunRecord) -> str:
 
 
 def _versions(record: RunRecord) -> str:
-    return ", ".join(sorted({launch.runtime_version for launch in record.launches if launch.runtime_version}))
+    sides = [side for launch in record.launches for side in (launch, launch.far) if side is not None]
+    return ", ".join(sorted({side.runtime_version for side in sides if side.runtime_version}))
 
 
 def _threads(one: RunRecord, other: RunRecord) -> str:
@@ -115,7 +138,8 @@ def _thermal(one: RunRecord, other: RunRecord) -> str:
 
 def _contexts(record: RunRecord) -> Iterable[Context]:
     for launch in _valid(record):
-        yield from (context for context in (launch.before, launch.after) if context is not None)
+        looks = [launch.before, launch.after, *((launch.far.before, launch.far.after) if launch.far else ())]
+        yield from (context for context in looks if context is not None)
 
 
 def _valid(record: RunRecord) -> list[Launch]:
@@ -131,6 +155,7 @@ ASPECTS: dict[str, Callable[[RunRecord, RunRecord], str]] = {
     "subject": _subject,
     "origin": _origin,
     "device": _device,
+    "link": _link,
     "emulation": _emulation,
     "software": _software,
     "threads": _threads,

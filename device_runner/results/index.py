@@ -52,7 +52,7 @@ def entry_of(record: RunRecord) -> Entry:
     artifact = record.artifact
     return Entry(
         record.id, record.experiment.id, record.created, artifact.subject, artifact.operator, artifact.runtime,
-        artifact.backend, artifact.precision, record.devices[0].name, record.plan.threads, record.valid,
+        artifact.backend, artifact.precision, record.place, record.plan.threads, record.valid,
         record.median_ms.estimate if record.median_ms else None, words.all_named(record),
     )  # fmt: skip
 

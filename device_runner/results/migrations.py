@@ -14,6 +14,8 @@ MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: dict,
     # 3 has findings, which are None where nobody looked
     2: dict,
+    # 4 has runs over two devices; one of 3 is over one
+    3: dict,
 }
 
 

@@ -64,7 +64,7 @@ def name(record: RunRecord, *, place: bool) -> str:
     """An artifact, for people; with `place`, and the device that it was measured on."""
     artifact = record.artifact
     shown = f"{artifact.operator} on {artifact.runtime}-{artifact.backend}"
-    return f"{shown}, {record.devices[0].name}" if place else shown
+    return f"{shown}, {record.place}" if place else shown
 
 
 def recommend(records: Sequence[RunRecord], constraints: Constraints, objective: Objective, margin: float) -> Recommendation:
@@ -74,7 +74,7 @@ def recommend(records: Sequence[RunRecord], constraints: Constraints, objective:
     subjects = sorted({record.artifact.subject for record in records})
     if len(subjects) > 1:
         raise UserError(f"these runs are of several subjects, name one with --subject: {', '.join(subjects)}")
-    places = len({record.devices[0].name for record in records}) > 1
+    places = len({record.place for record in records}) > 1
     ruled = [Ruled(record, _fails(record, constraints)) for record in records]
     fit = [each.record for each in ruled if not each.because]
     out = tuple(each for each in ruled if each.because)
@@ -115,8 +115,9 @@ def _fails(record: RunRecord, limits: Constraints) -> tuple[str, ...]:
     found = []
     if not record.valid or median is None:
         return (f"not valid: {'; '.join(record.invalid_because) or 'no median'}",)
-    if limits.tier is not None and record.devices[0].tier != limits.tier:
-        found.append(f"tier: {record.devices[0].tier or 'none said'}, not {limits.tier}")
+    # over two devices it is on the tier that computes: that a model is cut is a placement of its own
+    if limits.tier is not None and limits.tier not in (record.tier, record.computes_on):
+        found.append(f"tier: {record.tier or 'none said'}, not {limits.tier}")
     if limits.max_latency_ms is not None:
         shown = f"{median.estimate:.4g} ms"
         if median.high is None:

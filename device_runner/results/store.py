@@ -295,7 +295,8 @@ class Store:
     def samples(self, run: str) -> Iterator[tuple[Any, ...]]:
         """(launch, phase, stage, index, start_ns, elapsed_ns, flags) of a finished run, in the order they were taken.
 
-        `stage` is None where a sample is of all stages of the artifact together.
+        `stage` is None where a sample is of all stages of the artifact together. Of a run over two devices, what each steady
+        sample was made of is in the phases near, round_trip and far, after the others: durations, whose start_ns is None.
         """
         import duckdb
 
@@ -306,7 +307,7 @@ class Store:
         connection = connect()
         try:
             columns = 'launch, phase, stage, "index", start_ns, elapsed_ns, flags'
-            found = connection.execute(f"SELECT {columns} FROM read_parquet(?) ORDER BY launch, start_ns", [file])  # noqa: S608
+            found = connection.execute(f"SELECT {columns} FROM read_parquet(?) ORDER BY launch, start_ns NULLS LAST", [file])  # noqa: S608
         except duckdb.Error as error:
             raise UserError(f"{file}: not readable ({str(error).splitlines()[0]})") from None
         # what can go wrong has gone wrong by now, before anybody has printed half of an answer

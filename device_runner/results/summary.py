@@ -31,7 +31,7 @@ def _comparable(one: RunRecord, other: RunRecord) -> bool:
     """Same subject on the same runtime, backend, device and threads, interleaved with each other."""
     a, b = one.artifact, other.artifact
     same = (a.subject, a.runtime, a.backend, a.kind) == (b.subject, b.runtime, b.backend, b.kind)
-    there = one.experiment.id == other.experiment.id and one.devices[0].name == other.devices[0].name
+    there = one.experiment.id == other.experiment.id and (one.place, one.path) == (other.place, other.path)
     return same and there and one.plan == other.plan and one.valid and other.valid and a.kind != "as-given"
 
 
@@ -92,7 +92,8 @@ def as_json(row: Row, place: str) -> dict[str, Any]:
         "precision": artifact.precision,
         "target_isa": artifact.target_isa,
         "model_bytes": artifact.model_bytes,
-        "device": record.devices[0].name,
+        "device": record.place,
+        "tier": record.tier,
         "threads": record.plan.threads,
         "mode": record.plan.mode,
         "launches": sum(launch.valid for launch in record.launches),
@@ -105,6 +106,7 @@ def as_json(row: Row, place: str) -> dict[str, Any]:
         "load_cold_ms": interval(record.load_cold_ms),
         "first_ms": interval(record.first_ms),
         "inferences_per_sec": interval(record.inferences_per_sec),
+        "two_devices": _two_devices(record),
         "cold_start_ms": interval(record.cold_start_ms),
         "profile": record.profile.model_dump(mode="json") if record.profile else None,
         "memory": record.memory.model_dump(mode="json") if record.memory else None,
@@ -114,6 +116,19 @@ def as_json(row: Row, place: str) -> dict[str, Any]:
         "speedup_over_identity": interval(row.speedup),
         "flags": flags(record),
         "warnings": list(row.warnings),
+    }
+
+
+def _two_devices(record: RunRecord) -> dict[str, Any] | None:
+    """What a run over two devices has besides; None of one device."""
+    if record.split is None:
+        return None
+    parts = {name: getattr(record, name) for name in ("near_ms", "round_trip_ms", "far_ms", "link_ms")}
+    return {
+        "devices": [{"name": device.name, "role": device.role, "tier": device.tier} for device in record.devices],
+        "split": record.split,
+        "path": record.path.model_dump(mode="json") if record.path else None,
+        **{name: value.model_dump(mode="json") if value else None for name, value in parts.items()},
     }
 
 

@@ -75,10 +75,19 @@ def footer(rows: Sequence[Row]) -> list[str]:
             lines.append(
                 f"{name}: on the device {_accuracy(row.record.device_accuracy)} of {row.record.device_accuracy.n} samples"
             )
-        lines += [f"{name}: {line}" for line in [*words.said(row.record), *profile_table.sentences(row.record)]]
+        lines += [
+            f"{name}: {line}" for line in [*_made_of(row.record), *words.said(row.record), *profile_table.sentences(row.record)]
+        ]
         lines += [f"not valid: {name}: {reason}" for reason in row.record.invalid_because]
         lines += [f"warning: {name}: {warning}" for warning in row.warnings]
     return [clean(line) for line in lines]
+
+
+def _made_of(record: RunRecord) -> list[str]:
+    """What an inference over two devices spends where."""
+    parts = {"near": record.near_ms, "far": record.far_ms, "link": record.link_ms}
+    told = [f"{name} {value.estimate:.3g} ms" for name, value in parts.items() if value is not None]
+    return [f"of the median: {', '.join(told)} (the link: round trip less far)"] if told else []
 
 
 def _how(record: RunRecord) -> str:
@@ -96,9 +105,19 @@ def _how(record: RunRecord) -> str:
         asked += f", {plan.streams} streams"
     return (
         f"{asked}, {plan.threads} thread{'s' if plan.threads > 1 else ''}{pinned}{_held(plan)}, "
-        f"device {device.name} ({model}, {target_of(device.facts) or 'unknown ISA'}); "
+        f"device {device.name} ({model}, {target_of(device.facts) or 'unknown ISA'}){_beyond(record)}; "
         f"load: file in the page cache; cold start: file not in it, with the first inference; {bounds}"
     )
+
+
+def _beyond(record: RunRecord) -> str:
+    """The far device and the way there, "" of one device."""
+    if record.split is None:
+        return ""
+    far = record.devices[1]
+    ran = "the whole model" if record.split == 0 else f"the stages after the first {record.split}"
+    way = f", {record.path.kind}" + (f", shaped: {record.path.shaped}" if record.path.shaped else "") if record.path else ""
+    return f"; {ran} on {far.name} ({far.tier}){way}"
 
 
 def _held(plan: Plan) -> str:
@@ -122,11 +141,11 @@ def _place(row: Row) -> tuple[object, ...]:
 
 def show(rows: Sequence[Row]) -> None:
     """Print a table for each device, with its footer, on stdout: what is compared stands together, identity first."""
-    devices = list(dict.fromkeys(row.record.devices[0].name for row in rows))
+    devices = list(dict.fromkeys(row.record.place for row in rows))
     for number, device in enumerate(devices):
         if len(devices) > 1:
             click.echo(("\n" if number else "") + clean(f"device {device}") + "\n")
-        _show([row for row in rows if row.record.devices[0].name == device])
+        _show([row for row in rows if row.record.place == device])
 
 
 def _show(rows: Sequence[Row]) -> None:

@@ -14,7 +14,9 @@ from edgedeploy.errors import InternalError, UserError
 from edgedeploy.record import Launch, RunRecord
 
 if TYPE_CHECKING:
-    from device_runner.samples import Samples
+    from collections.abc import Iterator, Sequence
+
+    from device_runner.samples import Ns, Samples
 
 #: samples on one line of the stream: a line is small enough to read, and there are not a million of them
 _BATCH = 4096
@@ -55,8 +57,9 @@ class RunWriter:
         with stream.open("r", encoding="utf-8") as lines:
             return {int(json.loads(line)["launch"]) for line in lines}
 
-    def append(self, launch: int, first: tuple[int, int] | None, samples: Samples) -> None:
-        """Add a launch's samples to the stream, synced. `first`: (start_ns, elapsed_ns) of the first inference."""
+    def append(self, launch: int, first: tuple[int, int] | None, samples: Samples, crossings: Ns | None = None) -> None:
+        """Add a launch's samples to the stream, synced. `first`: (start_ns, elapsed_ns) of the first inference. crossings: of
+        a launch over two devices, [n, 3]: near, round trip and far of each steady sample."""
         lines: list[str] = []
         if first is not None:
             lines.append(self._line(launch, "first", 0, [first[0]], [first[1]]))
@@ -65,12 +68,22 @@ class RunWriter:
             for at, end, flag in runs_of(flags, len(taken), _BATCH):
                 batch = taken[at:end]
                 lines.append(self._line(launch, phase, at, batch[:, 0].tolist(), batch[:, 1].tolist(), flag))
+        lines += self._crossings(launch, crossings) if crossings is not None else []
         with (self.directory / STREAM).open("ab") as file:
             file.write("".join(lines).encode())
             file.flush()
             os.fsync(file.fileno())
 
-    def _line(self, launch: int, phase: str, index: int, start_ns: list[int], elapsed_ns: list[int], flags: str = "") -> str:
+    def _crossings(self, launch: int, crossings: Ns) -> Iterator[str]:
+        # durations without an instant: what the far side took is by a clock that nothing here is set by
+        for phase, column in zip(("near", "round_trip", "far"), crossings.T, strict=True):
+            for at in range(0, len(column), _BATCH):
+                batch = column[at : at + _BATCH].tolist()
+                yield self._line(launch, phase, at, [None] * len(batch), batch)
+
+    def _line(
+        self, launch: int, phase: str, index: int, start_ns: Sequence[int | None], elapsed_ns: list[int], flags: str = ""
+    ) -> str:  # fmt: skip
         entry: dict[str, Any] = {"launch": launch, "phase": phase, "stage": self._stage, "index": index, "flags": flags}
         return json.dumps(entry | {"start_ns": start_ns, "elapsed_ns": elapsed_ns}, separators=(",", ":")) + "\n"
 
@@ -113,7 +126,7 @@ class RunWriter:
                 "unnest(start_ns) AS start_ns, unnest(elapsed_ns) AS elapsed_ns FROM batches)",
                 [self.run],
             )
-            ordered = connection.table("samples").order("launch, start_ns")
+            ordered = connection.table("samples").order("launch, start_ns NULLS LAST, phase, index")
             ordered.write_parquet(str(scratch), compression="zstd")
         except duckdb.Error as error:
             raise InternalError(f"{stream}: could not be turned into Parquet ({error})") from error

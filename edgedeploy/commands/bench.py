@@ -12,11 +12,14 @@ from edgedeploy.commands.measuring import Measuring, measuring
 from edgedeploy.errors import EdgedeployError, TransientError, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from device_runner import benching
     from device_runner.inventory import Device
     from device_runner.results.store import Store
     from device_runner.side_by_side import Failure
+    from edgedeploy.progress import StatusLine
     from edgedeploy.record import RunRecord
 
 
@@ -50,6 +53,13 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
     shell_complete=device_names,
     help="A name of devices.yaml, local (this host), adb:SERIAL or ssh://USER@HOST; once for each.  [default: local]",
 )
+@click.option(
+    "--tiers",
+    metavar="mobile=A,edge=B",
+    help="Over two devices: the input on one, what computes on the other, or cut between them (docs/tiers.md).",
+)
+@click.option("--link", metavar="200mbit,2ms", help="Of --tiers: make the link this slow, rate and delay each way.")
+@click.option("--direct", metavar="ADDRESS", help="Of --tiers: the far device's address, to reach it not through this host.")
 @devices_option
 @click.option(
     "--bundle", type=click.Choice(["portable"]), help="The runner with its own C library, in place of the one that fits."
@@ -71,10 +81,10 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def command(
-    context: click.Context, what: tuple[str, ...], named: tuple[str, ...], file: Path | None,
-    bundle: Literal["portable"] | None, in_app: bool, cache_limit_mb: int | None, wait: bool, measuring: Measuring,
-    gates: dict[str, Any], preparation: dict[str, Any], shapes: dict[str, tuple[int, ...]], accuracy: bool, profile: bool,
-    memory: bool, seed: int, out: str,
+    context: click.Context, what: tuple[str, ...], named: tuple[str, ...], tiers: str | None, link: str | None,
+    direct: str | None, file: Path | None, bundle: Literal["portable"] | None, in_app: bool, cache_limit_mb: int | None,
+    wait: bool, measuring: Measuring, gates: dict[str, Any], preparation: dict[str, Any],
+    shapes: dict[str, tuple[int, ...]], accuracy: bool, profile: bool, memory: bool, seed: int, out: str,
     experiment: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure bundles, or bare model files, on a device.
@@ -97,6 +107,10 @@ def command(
     Several devices measure side by side, each on its own; this host, and what is the same machine as another, waits for its
     turn. One that fails does not stop the others: the rest of it is done by --resume, alone with --device NAME.
 
+    --tiers mobile=pixel7,edge=rpi5 measures over two devices, from the first one's side. Of a bundle that was cut, the first
+    stage runs there and the others on the second; a whole model runs on the second, and its input is sent. An inference is then
+    the whole: what the first device does, the link, what the second one does, each of which the record has by itself.
+
     --profile says what share of an inference each kind of operator takes and what ran it, so that one that fell back from the
     fast backend is seen (docs/profiling.md). It and --memory have launches of their own, when the timed ones are done.
 
@@ -113,6 +127,7 @@ def command(
       edgedeploy bench artifacts/film-minilm --profile --memory
       edgedeploy bench artifacts/film-minilm --device pixel7 --in-app
       edgedeploy bench --device pixel7 --device rpi5
+      edgedeploy bench artifacts/film-partition --tiers mobile=pixel7,edge=rpi5 --link 200mbit,2ms
       edgedeploy bench --until 1% --budget 10m
       edgedeploy bench model.onnx --shape input=1,3,224,224 --json
       edgedeploy bench --device pixel7 --max-temperature-c 38 --min-battery 40 --stay-awake
@@ -142,7 +157,16 @@ def command(
                 finished = side_by_side.resume(
                     written, store, progress, running.append, only=only, devices=file, waits=wait
                 )  # fmt: skip
+        elif tiers is not None:
+            if named or profile or memory or in_app:
+                raise click.UsageError("--tiers names its devices, and is not with --profile, --memory or --in-app")
+            finished = _over_two(
+                [Path(path) for path in what], tiers, link, direct, file, bundle, cache_limit_mb, measuring, gates,
+                preparation, store, seed, shapes, progress, running.append, accuracy=accuracy, wait=wait,
+            )  # fmt: skip
         else:
+            if link is not None or direct is not None:
+                raise click.UsageError("--link and --direct are of --tiers")
             targets = [
                 _with_runner(inventory.resolve(name, file), bundle, cache_limit_mb, in_app=in_app)
                 for name in named or ("local",)
@@ -183,6 +207,35 @@ def command(
     if failures:
         return max(failure.error.exit_code for failure in failures)
     return 0 if all(record.valid for record in finished.records) else 1
+
+
+def _over_two(
+    paths: list[Path], tiers: str, link: str | None, direct: str | None, file: Path | None,
+    bundle: Literal["portable"] | None, cache_limit_mb: int | None, measuring: Measuring, gates: dict[str, Any],
+    preparation: dict[str, Any], store: Store, seed: int, shapes: dict[str, tuple[int, ...]], progress: StatusLine,
+    started: Callable[[str], None], *, accuracy: bool, wait: bool,
+) -> benching.Finished:  # fmt: skip
+    """What --tiers asks for. --threads and --affinity are of both devices, as what devices.yaml says is of each."""
+    from device_runner import inventory
+    from device_runner.device_plan import for_device
+    from device_runner.tiers import benching as over_two
+    from device_runner.tiers import pair, shape
+
+    devices = {
+        tier: _with_runner(inventory.resolve(name, file), bundle, cache_limit_mb, in_app=False)
+        for tier, name in pair.named(tiers).items()
+    }
+    both = pair.paired(devices, shape=shape.parse(link) if link is not None else None, direct=direct)
+    near, far = (
+        for_device(
+            measuring.plan(), device, threads=measuring.threads, affinity=measuring.affinity, gates=gates,
+            preparation=preparation,
+        )
+        for device in (both.near, both.far)
+    )  # fmt: skip
+    return over_two.bench(
+        paths, both, over_two.Plans(near, far), store, seed, shapes, progress, started, accuracy, wait=wait
+    )  # fmt: skip
 
 
 def _with_runner(

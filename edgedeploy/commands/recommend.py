@@ -55,7 +55,8 @@ def command(
     records = [
         record
         for record in _records(open_store(out), runs)
-        if subject in (None, record.artifact.subject) and device in (None, record.devices[0].name)
+        if subject in (None, record.artifact.subject)
+        and (device is None or device in {record.place, *(each.name for each in record.devices)})
     ]
     found = recommend.recommend(records, limits, objective, margin)
     if as_json:
@@ -115,7 +116,7 @@ def _document(found: Recommendation) -> dict[str, Any]:
         artifact = record.artifact
         return {
             "run": record.id, "artifact": artifact.path, "digest": artifact.digest, "operator": artifact.operator,
-            "runtime": artifact.runtime, "backend": artifact.backend, "device": record.devices[0].name,
+            "runtime": artifact.runtime, "backend": artifact.backend, "device": record.place, "tier": record.tier,
             "median_ms": record.median_ms.model_dump(mode="json") if record.median_ms else None,
             "accuracy": artifact.accuracy.model_dump(mode="json") if artifact.accuracy else None,
             "drop": artifact.drop.model_dump(mode="json") if artifact.drop else None,

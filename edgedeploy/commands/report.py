@@ -73,7 +73,9 @@ def command(
     _refuse(target, force)
     store = open_store(root)
     records, broken = gather.select(store, runs, last or 1)
-    kept = [r for r in records if subject in (None, r.artifact.subject) and device in (None, r.devices[0].name)]
+    kept = [
+        r for r in records if subject in (None, r.artifact.subject) and device in (None, r.place, *(d.name for d in r.devices))
+    ]
     kept = checking.looked_at(store, kept)
     report = gather.gather(kept, store.read(baseline) if baseline else None, margin, broken)
     text = page.render(report, store, limits, objective) if kind == "html" else pull_request.render(report, limits, objective)

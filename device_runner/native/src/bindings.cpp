@@ -154,16 +154,21 @@ bool Bindings::bind(const StagePlan& plan, Runtime* runtime, uint64_t* budget, F
   for (size_t k = 0; k < inputs_.size(); ++k) {
     Port& port = inputs_[k];
     uint64_t bytes = 0;
-    if (port.fd >= 0) byte_count(plan.inputs[k].shape, plan.inputs[k].dtype, &bytes);
+    const bool arrives = plan.inputs[k].link >= 0;
+    if (port.fd >= 0 || arrives) byte_count(plan.inputs[k].shape, plan.inputs[k].dtype, &bytes);
     if (!take(budget, bytes + 2 * port.chain.scratch_bytes(), failure)) return false;
     port.outside.resize(bytes);
-    if (port.fd >= 0) port.source = port.outside.data();
+    if (port.fd >= 0 || arrives) port.source = port.outside.data();
   }
   for (Port& port : outputs_) {
     if (!take(budget, port.chain.bytes() + 2 * port.chain.scratch_bytes(), failure)) return false;
     port.outside.resize(port.chain.bytes());
   }
   return runtime->bind(model_inputs_.data(), model_outputs_.data(), failure);
+}
+
+Bindings::Arriving Bindings::arriving(size_t k, const TensorPlan& plan) {
+  return {{plan.dtype, plan.shape, inputs_[k].outside.size()}, inputs_[k].outside.data()};
 }
 
 bool Bindings::feed(uint64_t index, Failure* failure) {

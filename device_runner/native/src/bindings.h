@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "adapters.h"
+#include "frame.h"
 #include "paths.h"
 #include "plan.h"
 #include "runtime.h"
@@ -31,6 +32,13 @@ class Bindings {
   void connect(size_t k, const void* source) { inputs_[k].source = source; }
   bool receive(Failure* failure);
   bool send(Failure* failure);
+
+  // Input k of a far side: where the tensor that came over the link is to be put.
+  struct Arriving {
+    Travelling tensor;
+    void* data = nullptr;
+  };
+  Arriving arriving(size_t k, const TensorPlan& plan);
 
   size_t output_count() const { return outputs_.size(); }
   const void* output(size_t k) const { return outputs_[k].outside.data(); }

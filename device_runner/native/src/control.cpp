@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "crossings.h"
 #include "events.h"
 #include "json.h"
 #include "samples.h"
@@ -66,7 +67,7 @@ const char* phase_after(const std::string& event) {
   static const char* const kNext[][2] = {{"hello", "load"},    {"load", "adapters"}, {"adapters", "first"},
                                          {"first", "warmup"},  {"warmup", "steady"}, {"steady", "output"},
                                          {"output", "output"}, {"rusage", "rusage"}, {"end", "end"},
-                                         {"error", "error"}};
+                                         {"error", "error"},   {"serving", "serving"}};
   for (const auto& row : kNext)
     if (event == row[0]) return row[1];
   return nullptr;
@@ -153,6 +154,7 @@ bool claim(const Directory& dir, int* lock_fd, Failure* failure) {
     return fail(failure, Code::output_failed, "%s: %s", kPidName, strerror(errno));
   }
   unlinkat(dir.fd, kSamplesName, 0);  // an earlier run's samples are not this one's
+  unlinkat(dir.fd, kCrossingsName, 0);
   *lock_fd = fd;
   return true;
 }

@@ -26,6 +26,8 @@ const char* code_name(Code code) {
     case Code::memory_limit: return "memory_limit";
     case Code::cancelled: return "cancelled";
     case Code::busy: return "busy";
+    case Code::denied: return "denied";
+    case Code::link_lost: return "link_lost";
     case Code::internal: return "internal";
   }
   return "internal";
@@ -48,7 +50,8 @@ int exit_code(Code code) {
     case Code::model_missing:
     case Code::signature_mismatch:
     case Code::unsupported_dtype:
-    case Code::busy: return 2;
+    case Code::busy:
+    case Code::denied: return 2;
     case Code::model_invalid:
     case Code::library_missing:
     case Code::runtime_error:
@@ -57,6 +60,7 @@ int exit_code(Code code) {
     case Code::time_limit:
     case Code::memory_limit: return 5;
     case Code::cancelled: return 6;
+    case Code::link_lost: return 7;
     case Code::internal: return 1;
   }
   return 1;

@@ -23,6 +23,8 @@ enum class Code {
   memory_limit,
   cancelled,
   busy,
+  denied,
+  link_lost,
   internal,
 };
 

@@ -8,7 +8,7 @@
 
 namespace edgebench {
 
-enum class Phase : int { plan, hello, load, adapters, first, warmup, steady, output, rusage, end, describe };
+enum class Phase : int { plan, hello, load, adapters, first, warmup, steady, output, rusage, end, describe, serving, link };
 
 const char* phase_name(Phase phase);
 

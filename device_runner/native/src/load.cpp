@@ -61,6 +61,12 @@ bool drop_all(const Pipeline& pipeline, char* reason, size_t size) {
 }  // namespace
 
 bool timed_load(Channel* channel, Pipeline* pipeline, const char* not_cold, Failure* failure) {
+  if (pipeline->models().empty()) {
+    Line line("load");
+    channel->send(line.null("load_cold_ns").text("cold_reason", "every stage is on the far side").null("load_warm_ns")
+                      .number("model_bytes", 0));
+    return true;
+  }
   char reason[200] = "";
   int64_t cold_ns = 0;
   if (not_cold != nullptr) snprintf(reason, sizeof reason, "%s", not_cold);

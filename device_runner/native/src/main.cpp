@@ -9,18 +9,21 @@
 
 #include "control.h"
 #include "events.h"
+#include "link_job.h"
 #include "paths.h"
 #include "plan.h"
 #include "plan_file.h"
 #include "queries.h"
+#include "serving.h"
 #include "supervisor.h"
+#include "token.h"
 #include "worker.h"
 
 namespace edgebench {
 namespace {
 
 struct Arguments {
-  std::string plan, poll, cancel, describe, runtime, lib_dir;
+  std::string plan, serve, link, bind, poll, cancel, describe, runtime, lib_dir;
   bool detach = false;
   bool hello = false;
 };
@@ -36,7 +39,8 @@ bool parse_arguments(int argc, char** argv, Arguments* out, Failure* failure) {
       const char* name;
       std::string* value;
     } const with_value[] = {{"--plan", &out->plan},         {"--poll", &out->poll},       {"--cancel", &out->cancel},
-                            {"--describe", &out->describe}, {"--runtime", &out->runtime}, {"--lib-dir", &out->lib_dir}};
+                            {"--describe", &out->describe}, {"--runtime", &out->runtime}, {"--lib-dir", &out->lib_dir},
+                            {"--serve", &out->serve},       {"--link", &out->link},       {"--bind", &out->bind}};
     bool known = false;
     for (const auto& option : with_value) {
       if (strcmp(argv[i], option.name) != 0) continue;
@@ -51,11 +55,15 @@ bool parse_arguments(int argc, char** argv, Arguments* out, Failure* failure) {
     else if (strcmp(argv[i], "--hello") == 0) out->hello = true;
     else return fail(failure, Code::plan_invalid, "unknown argument: %s", argv[i]);
   }
-  int commands = !out->plan.empty() + !out->poll.empty() + !out->cancel.empty() + !out->describe.empty() + out->hello;
+  int commands = !out->plan.empty() + !out->serve.empty() + !out->link.empty() + !out->poll.empty() + !out->cancel.empty() +
+                 !out->describe.empty() + out->hello;
   if (commands != 1)
     return fail(failure, Code::plan_invalid,
-                "one of --plan FILE [--detach], --poll DIR, --cancel DIR, --describe MODEL --runtime NAME, --hello");
-  if (out->detach && out->plan.empty()) return fail(failure, Code::plan_invalid, "--detach goes with --plan");
+                "one of --plan FILE [--detach], --serve FILE [--bind ADDRESS] [--detach], --link FILE, --poll DIR, --cancel DIR, "
+                "--describe MODEL --runtime NAME, --hello");
+  if (out->detach && out->plan.empty() && out->serve.empty())
+    return fail(failure, Code::plan_invalid, "--detach goes with --plan or --serve");
+  if (!out->bind.empty() && out->serve.empty()) return fail(failure, Code::plan_invalid, "--bind goes with --serve");
   if (!out->describe.empty() && out->runtime.empty())
     return fail(failure, Code::plan_invalid, "--describe needs --runtime");
   return true;
@@ -70,27 +78,83 @@ std::string default_lib_dir() {
   return (slash == std::string::npos ? "." : self.substr(0, slash)) + "/../lib";
 }
 
+// Claims the directory, in a process of its own where it is to be detached. True in the one that is to go on.
+bool begun(const Directory& dir, bool detached, int* code) {
+  Failure failure;
+  int lock = -1;
+  if (!detached) {
+    if (claim(dir, &lock, &failure)) return true;
+    *code = refused(failure, "plan");
+    return false;
+  }
+  pid_t child = 0;
+  if (!detach(dir, &child, &failure)) {
+    *code = refused(failure, "plan");
+    return false;
+  }
+  if (child == 0) return true;
+  Line line("detached");
+  write_line(STDOUT_FILENO, line.integer("pid", child).str());
+  *code = 0;
+  return false;
+}
+
 int plan_command(const Arguments& arguments, const std::string& lib_dir) {
   Failure failure;
   Directory dir;
   Plan plan;
+  Surroundings surroundings;
   if (!load_plan(arguments.plan, &dir, &plan, &failure)) return refused(failure, "plan");
-  if (arguments.detach) {
-    pid_t child = 0;
-    if (!detach(dir, &child, &failure)) return refused(failure, "plan");
-    if (child != 0) {
-      Line line("detached");
-      write_line(STDOUT_FILENO, line.integer("pid", child).str());
-      return 0;
-    }
-  } else {
-    int lock = -1;
-    if (!claim(dir, &lock, &failure)) return refused(failure, "plan");
+  if (plan.serve.wanted) {
+    fail(&failure, Code::plan_invalid, "this is a far side's plan: start it with --serve");
+    return refused(failure, "plan");
   }
-  PlanJob job(plan, dir, lib_dir);
+  // From stdin it is read before that is let go of; from a file by the worker.
+  if (plan.far.wanted && plan.far.token_file.empty() && !read_token(dir, "", false, &surroundings.token, &failure))
+    return refused(failure, "plan");
+  int code = 0;
+  if (!begun(dir, arguments.detach, &code)) return code;
+  PlanJob job(plan, dir, lib_dir, surroundings);
   FdSink sink(STDOUT_FILENO);
   Limits limits = {plan.max_seconds, plan.max_memory_mb << 10};
   return supervise(&job, limits, &sink, dir.fd, Phase::plan);
+}
+
+int serve_command(const Arguments& arguments, const std::string& lib_dir) {
+  Failure failure;
+  Directory dir;
+  Plan plan;
+  Address address;
+  std::string text, token;
+  if (!read_plan_file(arguments.serve, &dir, &text, &failure) || !parse_plan(text, &plan, &failure))
+    return refused(failure, "plan");
+  if (!plan.serve.wanted) fail(&failure, Code::plan_invalid, "this is no far side's plan: it has no serve");
+  else if (!arguments.bind.empty() && !parse_address(arguments.bind, &address))
+    fail(&failure, Code::plan_invalid, "--bind takes a numeric address, with or without a port");
+  else if (read_token(dir, plan.serve.token_file, true, &token, &failure)) failure = Failure();
+  if (failure.code != Code::none) return refused(failure, "plan");
+  int code = 0;
+  if (!begun(dir, arguments.detach, &code)) return code;
+  const Digest digest = sha256(text.data(), text.size());
+  ServeJob job(plan, digest, dir, lib_dir, token, address);
+  FdSink sink(STDOUT_FILENO);
+  Limits limits = {plan.max_seconds, plan.max_memory_mb << 10};
+  return supervise(&job, limits, &sink, dir.fd, Phase::plan);
+}
+
+int link_command(const std::string& path) {
+  Failure failure;
+  Directory dir;
+  LinkPlan plan;
+  std::string text, token;
+  if (!read_plan_file(path, &dir, &text, &failure) || !parse_link(text, &plan, &failure) ||
+      !read_token(dir, plan.far.token_file, false, &token, &failure))
+    return refused(failure, "plan");
+  LinkJob job(plan, token);
+  FdSink sink(STDOUT_FILENO);
+  // What is under way when the time is up may stall once more before it is known to be lost.
+  const double seconds = plan.far.connect_seconds + plan.most_seconds + 2 * plan.far.stall_seconds + 5;
+  return supervise(&job, {seconds, 1u << 20}, &sink, -1, Phase::link);
 }
 
 int run(int argc, char** argv) {
@@ -103,6 +167,8 @@ int run(int argc, char** argv) {
   if (!arguments.cancel.empty()) return cancel_command(arguments.cancel.c_str());
   if (!arguments.describe.empty()) return describe_command(arguments.describe, arguments.runtime, lib_dir);
   if (arguments.hello) return hello_command(arguments.runtime, lib_dir);
+  if (!arguments.link.empty()) return link_command(arguments.link);
+  if (!arguments.serve.empty()) return serve_command(arguments, lib_dir);
   return plan_command(arguments, lib_dir);
 }
 

@@ -5,8 +5,12 @@ namespace edgebench {
 bool Pipeline::open_files(const Plan& plan, const Directory& dir, Failure* failure) {
   plan_ = &plan;
   stages_.resize(plan.stages.size());
-  models_.resize(plan.stages.size());
-  for (Stage& stage : stages_) {
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    Stage& stage = stages_[i];
+    if (plan.stages[i].model.empty()) {
+      stage.runtime = far_ = new FarStage(plan.far, token_);  // as a runtime: it lives as long as its process
+      continue;
+    }
     stage.runtime = make_runtime(plan.runtime.c_str());
     if (stage.runtime == nullptr)
       return fail(failure, Code::plan_invalid, "runtime: \"%s\" is not one of ours", plan.runtime.c_str());
@@ -16,8 +20,12 @@ bool Pipeline::open_files(const Plan& plan, const Directory& dir, Failure* failu
   }
   for (size_t i = 0; i < stages_.size(); ++i) {
     const std::string& name = plan.stages[i].model;
-    if (!open_inside(dir, name, {Code::model_missing, Code::model_invalid}, &models_[i], failure)) return false;
-    if (models_[i].bytes == 0) return fail(failure, Code::model_invalid, "%s is empty", name.c_str());
+    OpenFile& model = stages_[i].model;
+    if (!name.empty()) {
+      if (!open_inside(dir, name, {Code::model_missing, Code::model_invalid}, &model, failure)) return false;
+      if (model.bytes == 0) return fail(failure, Code::model_invalid, "%s is empty", name.c_str());
+      models_.push_back(model);
+    }
     if (!stages_[i].bindings.open_inputs(plan.stages[i], plan.cases, dir, failure)) return false;
   }
   return true;
@@ -32,7 +40,7 @@ bool Pipeline::open_library(const char* lib_dir, Failure* failure) {
 bool Pipeline::load(Failure* failure) {
   for (size_t i = 0; i < stages_.size(); ++i) {
     const std::string profile = profile_ + std::to_string(i);
-    LoadRequest request = {models_[i].real.c_str(), plan_->backend.c_str(), plan_->threads, stages_.size() > 1,
+    LoadRequest request = {stages_[i].model.real.c_str(), plan_->backend.c_str(), plan_->threads, models_.size() > 1,
                            profile_.empty() ? nullptr : profile.c_str()};
     if (!stages_[i].runtime->load(request, failure)) return false;
   }
@@ -46,10 +54,16 @@ bool Pipeline::bind(Failure* failure) {
     Bindings& bindings = stages_[i].bindings;
     if (!bindings.bind(plan, stages_[i].runtime, &budget, failure)) return false;
     for (size_t k = 0; k < plan.inputs.size(); ++k)
-      if (plan.inputs[k].file.empty())
+      if (plan.inputs[k].file.empty() && plan.inputs[k].link < 0)
         bindings.connect(k, stages_[plan.inputs[k].from_stage].bindings.output(plan.inputs[k].from_output));
     for (size_t k = 0; k < plan.outputs.size(); ++k)
       if (plan.outputs[k].write) outputs_.push_back({&plan.outputs[k], bindings.output(k), bindings.output_bytes(k)});
+    for (size_t k = 0; k < plan.inputs.size(); ++k) {
+      if (plan.inputs[k].link < 0) continue;
+      const size_t place = static_cast<size_t>(plan.inputs[k].link);
+      if (arriving_.size() <= place) arriving_.resize(place + 1);
+      arriving_[place] = bindings.arriving(k, plan.inputs[k]);
+    }
   }
   return true;
 }

@@ -7,6 +7,7 @@
 
 #include "bindings.h"
 #include "failure.h"
+#include "far_stage.h"
 #include "paths.h"
 #include "plan.h"
 #include "runtime.h"
@@ -22,11 +23,15 @@ class Pipeline {
     uint64_t bytes;
   };
 
-  // Opens every file that the plan names. Needs no library, so it is done before one is opened. The plan outlives this.
+  // Opens every file that the plan names. Needs no library, so it is done before one is opened. The plan outlives this, and so
+  // does the token of a plan with a far stage.
   bool open_files(const Plan& plan, const Directory& dir, Failure* failure);
+  void let_in_with(const std::string& token) { token_ = token; }
+  // Also connects to the far side, where a stage is there.
   bool open_library(const char* lib_dir, Failure* failure);
   // The first stage's; each stage has an instance of the same runtime.
   Runtime* runtime() { return stages_[0].runtime; }
+  FarStage* far() { return far_; }  // null where every stage is here
   // Loads every model; the one of stage n with a profiler whose files begin with `profile`n, where that is not empty.
   bool load(Failure* failure);
   void profile_to(const std::string& prefix) { profile_ = prefix; }
@@ -43,19 +48,24 @@ class Pipeline {
   bool adapt_outputs(Failure* failure);
 
   const std::vector<Output>& outputs() const { return outputs_; }
-  const std::vector<OpenFile>& models() const { return models_; }
+  // Of a far side: what comes over the link, in its order; filled before invoke().
+  const std::vector<Bindings::Arriving>& arriving() const { return arriving_; }
+  const std::vector<OpenFile>& models() const { return models_; }  // that are here
 
  private:
   struct Stage {
     Runtime* runtime = nullptr;
     Bindings bindings;
+    OpenFile model;
   };
 
   const Plan* plan_ = nullptr;
   std::vector<Stage> stages_;
   std::vector<OpenFile> models_;
   std::vector<Output> outputs_;
-  std::string profile_;
+  std::vector<Bindings::Arriving> arriving_;
+  std::string profile_, token_;
+  FarStage* far_ = nullptr;
 };
 
 }  // namespace edgebench

@@ -17,8 +17,15 @@ constexpr size_t kMaxTensors = 64;
 constexpr size_t kMaxStages = 8;
 constexpr size_t kMaxAdapters = 16;
 
-// Where an input comes from: a file, or [stage, output] of an earlier stage.
+// Where an input comes from: a file, [stage, output] of an earlier stage, or over the link.
 bool parse_source(Fields* fields, const std::string& where, TensorPlan* out, Failure* failure) {
+  if (!fields->absent("link")) {
+    int64_t link = 0;
+    if (!fields->absent("file") || !fields->absent("from")) return fields->wrong("link", "an input comes from one place alone");
+    if (!fields->whole("link", 0, static_cast<int64_t>(kMaxTensors) - 1, &link)) return false;
+    out->link = static_cast<int>(link);
+    return true;
+  }
   if (fields->absent("from")) {
     if (!fields->text("file", 1024, &out->file)) return false;
     return is_confined(out->file) || fail(failure, Code::path_outside, "%s: %s leads out of the plan's directory",
@@ -38,7 +45,7 @@ bool parse_source(Fields* fields, const std::string& where, TensorPlan* out, Fai
 
 bool parse_tensor(const Json& json, const std::string& where, bool input, TensorPlan* out, Failure* failure) {
   Fields fields(json, where, failure);
-  if (input ? !fields.only({"name", "dtype", "shape", "file", "from", "adapters"})
+  if (input ? !fields.only({"name", "dtype", "shape", "file", "from", "link", "adapters"})
             : !fields.only({"name", "dtype", "shape", "write", "adapters"}))
     return false;
   if (!fields.text("name", 255, &out->name) || !fields.dtype("dtype", &out->dtype)) return false;
@@ -74,16 +81,22 @@ bool parse_tensors(Fields* plan, const char* key, bool input, std::vector<Tensor
 }
 
 // The model and its ends, of the plan itself (the first stage) or of an entry of "then".
-bool parse_stage(Fields* fields, Plan* plan, Failure* failure) {
+bool parse_stage(const Json& json, Fields* fields, Plan* plan, Failure* failure) {
   StagePlan stage;
-  if (!fields->text("model", 1024, &stage.model)) return false;
-  if (!is_confined(stage.model))
+  if (plan->far.wanted) return fields->wrong("far", "only the last stage can be on the far side");
+  if (!fields->absent("far")) {
+    if (!fields->absent("model")) return fields->wrong("far", "a stage has a model or is on the far side, not both");
+    if (!parse_far(*json.get("far"), fields->path("far"), &plan->far, failure)) return false;
+  } else if (!fields->text("model", 1024, &stage.model)) {
+    return false;
+  } else if (!is_confined(stage.model)) {
     return fail(failure, Code::path_outside, "%s: %s leads out of the plan's directory", fields->path("model").c_str(),
                 stage.model.c_str());
+  }
   if (!parse_tensors(fields, "inputs", true, &stage.inputs, failure)) return false;
   if (!parse_tensors(fields, "outputs", false, &stage.outputs, failure)) return false;
   for (const TensorPlan& input : stage.inputs) {
-    if (!input.file.empty()) continue;
+    if (!input.file.empty() || input.link >= 0) continue;
     std::vector<StagePlan>& before = plan->stages;
     if (input.from_stage >= before.size() || input.from_output >= before[input.from_stage].outputs.size())
       return fields->wrong("inputs", "one comes from a stage or an output that is not there, or is not earlier");
@@ -102,7 +115,7 @@ bool parse_later_stages(const Json& root, Fields* plan_fields, Plan* plan, Failu
   if (!plan_fields->list("then", kMaxStages - 1, &list)) return false;
   for (size_t i = 0; i < list->items.size(); ++i) {
     Fields fields(list->items[i], "then[" + std::to_string(i) + "]", failure);
-    if (!fields.only({"model", "inputs", "outputs"}) || !parse_stage(&fields, plan, failure)) return false;
+    if (!fields.only({"model", "far", "inputs", "outputs"}) || !parse_stage(list->items[i], &fields, plan, failure)) return false;
   }
   return true;
 }
@@ -174,6 +187,49 @@ bool parse_outputs_kept(const Json& root, Fields* fields, Plan* plan, Failure* f
   return fields->wrong("write_outputs", "the plan declares no outputs");
 }
 
+// A far stage is driven by one stream, whose calls are crossings.
+bool parse_far_side(const Json& root, Fields* fields, Plan* plan, Failure* failure) {
+  if (plan->far.wanted && (plan->streams > 1 || plan->profile || plan->spin_percent > 0))
+    return fields->wrong("far", "not with streams, profile or spin_percent");
+  if (!fields->absent("serve") && !parse_serve(*root.get("serve"), "serve", &plan->serve, failure)) return false;
+  std::vector<bool> links(kMaxTensors);
+  size_t count = 0;
+  for (const StagePlan& stage : plan->stages) {
+    for (const TensorPlan& input : stage.inputs) {
+      if (plan->serve.wanted && !input.file.empty())
+        return fields->wrong("serve", "an input of a far side comes over the link or from a stage, not from a file");
+      if (input.link < 0) continue;
+      if (!plan->serve.wanted) return fields->wrong("link", "only a far side's plan, with serve, has inputs over the link");
+      if (links[static_cast<size_t>(input.link)]) return fields->wrong("link", "two inputs are the same tensor of a request");
+      links[static_cast<size_t>(input.link)] = true;
+      ++count;
+    }
+  }
+  for (size_t k = 0; k < count; ++k)
+    if (!links[k]) return fields->wrong("link", "the numbers of a request's tensors have a gap");
+  if (!plan->serve.wanted) return true;
+  if (plan->far.wanted) return fields->wrong("serve", "a far side has no far side of its own");
+  return true;
+}
+
+// The stages; a far side that is there to measure a link has none.
+bool parse_stages(const Json& root, Fields* fields, Plan* plan, Failure* failure) {
+  if (!fields->absent("serve") && fields->absent("model") && fields->absent("inputs") && fields->absent("outputs") &&
+      fields->absent("then"))
+    return true;
+  return parse_stage(root, fields, plan, failure) && parse_later_stages(root, fields, plan, failure);
+}
+
+bool known_keys(const Json& root, Fields* fields) {
+  // What times and files a plan has makes no sense for a far side, which does as it is asked.
+  if (root.get("serve") != nullptr)
+    return fields->only({"protocol", "runtime", "backend", "model", "threads", "affinity", "inputs", "outputs", "max_seconds",
+                         "max_memory_mb", "load_cold", "then", "serve"});
+  return fields->only({"protocol", "runtime", "backend", "model", "far", "threads", "affinity", "inputs", "outputs", "cases",
+                       "warmup", "steady", "max_seconds", "max_memory_mb", "write_outputs", "output_cases", "load_cold",
+                       "then", "streams", "spin_percent", "profile", "memory"});
+}
+
 }  // namespace
 
 bool parse_adapter(const Json& json, const std::string& where, Adapter* out, Failure* failure) {
@@ -220,10 +276,7 @@ bool parse_plan(const std::string& text, Plan* plan, Failure* failure) {
   if (!parse_json(text.data(), text.size(), &root, &error))
     return fail(failure, Code::plan_invalid, "the plan is not valid JSON: %s", error.c_str());
   Fields fields(root, "", failure);
-  if (!fields.only({"protocol", "runtime", "backend", "model", "threads", "affinity", "inputs", "outputs", "cases",
-                    "warmup", "steady", "max_seconds", "max_memory_mb", "write_outputs", "output_cases",
-                    "load_cold", "then", "streams", "spin_percent", "profile", "memory"}))
-    return false;
+  if (!known_keys(root, &fields)) return false;
   int64_t number = 0;
   if (!fields.whole("protocol", 1, 1, &number)) return false;
   if (!fields.text("runtime", 64, &plan->runtime)) return false;
@@ -233,7 +286,7 @@ bool parse_plan(const std::string& text, Plan* plan, Failure* failure) {
   if (root.get("threads") && !fields.whole("threads", 1, 256, &number)) return false;
   plan->threads = static_cast<int>(number);
   if (!parse_affinity(&fields, plan)) return false;
-  if (!parse_stage(&fields, plan, failure) || !parse_later_stages(root, &fields, plan, failure)) return false;
+  if (!parse_stages(root, &fields, plan, failure)) return false;
   if (root.get("cases") && !fields.count("cases", 10000000, &plan->cases)) return false;
   if (plan->cases == 0) return fields.wrong("cases", "must be at least 1");
   if (!parse_phase(root, "warmup", 100000, &plan->warmup, failure)) return false;
@@ -243,6 +296,7 @@ bool parse_plan(const std::string& text, Plan* plan, Failure* failure) {
   if (root.get("load_cold") && !fields.flag("load_cold", &plan->load_cold)) return false;
   if (root.get("memory") && !fields.flag("memory", &plan->memory)) return false;
   if (root.get("profile") && !fields.flag("profile", &plan->profile)) return false;
+  if (!parse_far_side(root, &fields, plan, failure)) return false;
   return !plan->profile || plan->streams == 1 || fields.wrong("profile", "of several streams at once nothing is told");
 }
 

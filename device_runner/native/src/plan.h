@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "failure.h"
+#include "far_plan.h"
 #include "json.h"
 #include "tensor.h"
 
@@ -28,13 +29,14 @@ struct TensorPlan {
   std::string file;       // of an input that is stored
   size_t from_stage = 0;  // of an input without a file: the earlier stage, and which of its outputs
   size_t from_output = 0;
+  int link = -1;          // of an input of a far side: which tensor of a request
   bool taken = false;  // of an output: a later stage takes it
   bool write = true;   // of an output: it is kept
 };
 
 // One model and its ends. A later stage takes what earlier ones give.
 struct StagePlan {
-  std::string model;
+  std::string model;  // empty where the stage is on the far side
   std::vector<TensorPlan> inputs;
   std::vector<TensorPlan> outputs;
 };
@@ -63,6 +65,8 @@ struct Plan {
   bool load_cold = true;
   bool memory = false;   // said at each step
   bool profile = false;  // with the runtime's own profiler on: its times are not for comparing
+  FarPlan far;           // where the last stage is on another device
+  ServePlan serve;       // where this is the plan of a far side
 };
 
 bool parse_plan(const std::string& text, Plan* plan, Failure* failure);

@@ -1,13 +1,13 @@
 #include "samples.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
+
+#include "mapped.h"
 
 namespace edgebench {
 
@@ -65,31 +65,6 @@ void count_streams(int fd, const Header& header, SampleCounts* counts) {
   }
 }
 
-bool write_at(int fd, const void* data, size_t bytes, uint64_t offset) {
-  const char* at = static_cast<const char*>(data);
-  while (bytes > 0) {
-    ssize_t n = pwrite(fd, at, bytes, static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    at += n;
-    bytes -= static_cast<size_t>(n);
-    offset += static_cast<uint64_t>(n);
-  }
-  return true;
-}
-
-bool copy(int from, uint64_t from_byte, int to, uint64_t to_byte, uint64_t bytes) {
-  char block[65536];
-  while (bytes > 0) {
-    size_t some = bytes < sizeof block ? static_cast<size_t>(bytes) : sizeof block;
-    if (!read_at(from, block, some, from_byte) || !write_at(to, block, some, to_byte)) return false;
-    from_byte += some;
-    to_byte += some;
-    bytes -= some;
-  }
-  return true;
-}
-
 bool copy_written(int from, const Header& header, const SampleCounts* counts, int to, const Header& packed) {
   const uint64_t old_stream = (header.warmup_capacity + header.steady_capacity) * sizeof(Sample);
   const uint64_t new_stream = (packed.warmup_capacity + packed.steady_capacity) * sizeof(Sample);
@@ -98,8 +73,8 @@ bool copy_written(int from, const Header& header, const SampleCounts* counts, in
   if (!write_at(to, &packed, sizeof packed, 0)) return false;
   for (uint64_t stream = 0; stream < streams_of(header); ++stream) {
     const uint64_t old_byte = sizeof header + stream * old_stream, new_byte = sizeof packed + stream * new_stream;
-    if (!copy(from, old_byte, to, new_byte, counts[stream].warmup * sizeof(Sample)) ||
-        !copy(from, old_byte + header.warmup_capacity * sizeof(Sample), to,
+    if (!copy_bytes(from, old_byte, to, new_byte, counts[stream].warmup * sizeof(Sample)) ||
+        !copy_bytes(from, old_byte + header.warmup_capacity * sizeof(Sample), to,
               new_byte + packed.warmup_capacity * sizeof(Sample), counts[stream].steady * sizeof(Sample)))
       return false;
   }
@@ -110,22 +85,10 @@ bool copy_written(int from, const Header& header, const SampleCounts* counts, in
 
 bool SampleFile::create(const Directory& dir, uint64_t warmup_capacity, uint64_t steady_capacity, uint64_t streams,
                         Failure* failure) {
-  int fd = -1;
-  if (!create_file(dir.fd, kSamplesName, &fd, failure)) return false;
-  size_t bytes = sizeof(Header) + sizeof(Sample) * (warmup_capacity + steady_capacity) * streams;
-  // The blocks themselves, not a hole: a full disk must show now and not as a signal in the middle of a phase.
-  int error = posix_fallocate(fd, 0, static_cast<off_t>(bytes));
-  if (error != 0) {
-    close(fd);
-    return fail(failure, Code::output_failed, "%s: %s", kSamplesName, strerror(error));
-  }
-  void* map = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-  error = errno;
-  close(fd);
-  if (map == MAP_FAILED) return fail(failure, Code::output_failed, "%s: %s", kSamplesName, strerror(error));
-  memset(map, 0, bytes);  // every page is there and writable before the first sample
-  Header header = {{'E', 'D', 'G', 'S'}, 1, warmup_capacity, steady_capacity, streams > 1 ? streams : 0};
-  memcpy(map, &header, sizeof header);
+  void* map = nullptr;
+  const size_t bytes = sizeof(Header) + sizeof(Sample) * (warmup_capacity + steady_capacity) * streams;
+  const Header header = {{'E', 'D', 'G', 'S'}, 1, warmup_capacity, steady_capacity, streams > 1 ? streams : 0};
+  if (!map_new_file(dir, kSamplesName, bytes, &header, sizeof header, &map, failure)) return false;
   first_ = reinterpret_cast<Sample*>(static_cast<char*>(map) + sizeof(Header));
   warmup_capacity_ = warmup_capacity;
   steady_capacity_ = steady_capacity;

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <new>
 
+#include "crossings.h"
 #include "lines.h"
 #include "process.h"
 #include "samples.h"
@@ -117,7 +118,8 @@ void Supervision::forward() {
       fprintf(stderr, "edgebench: dropped a line of the worker: %s\n", error.c_str());
       continue;
     }
-    finished_ = event->string == "end" || event->string == "error" || event->string == "describe";
+    finished_ = event->string == "end" || event->string == "error" || event->string == "describe" ||
+                event->string == "link";
     if (finished_) finished_at_ = now_ns();
     const Json* code = json.get("code");
     if (event->string == "error") final_code_ = exit_code(code_from_name(code ? code->string.c_str() : ""));
@@ -126,7 +128,7 @@ void Supervision::forward() {
 }
 
 void Supervision::progress(int64_t now) {
-  if (samples_dir_ < 0 || finished_ || now < next_progress_) return;
+  if (samples_dir_ < 0 || finished_ || now < next_progress_ || phase() == Phase::serving) return;
   if (!sink_->ready()) return;  // a reader that dawdles must not keep us from watching the limits
   next_progress_ = now + 1000 * kMillisecond;
   SampleCounts counts = count_samples(samples_dir_);
@@ -235,7 +237,10 @@ int Supervision::run(Job* job, Phase first) {
     }
   }
   close(pipe_);
-  if (samples_dir_ >= 0) pack_samples(samples_dir_);  // of a worker that could not
+  if (samples_dir_ >= 0) {  // of a worker that could not
+    pack_samples(samples_dir_);
+    pack_crossings(samples_dir_);
+  }
   sigprocmask(SIG_SETMASK, &unblocked_, nullptr);
   munmap(map, sizeof(Shared));
   return code;
@@ -245,7 +250,8 @@ int Supervision::run(Job* job, Phase first) {
 
 const char* phase_name(Phase phase) {
   static const char* const kNames[] = {"plan",   "hello",  "load",   "adapters", "first",   "warmup",
-                                       "steady", "output", "rusage", "end",      "describe"};
+                                       "steady", "output", "rusage", "end",      "describe",
+                                       "serving", "link"};
   size_t index = static_cast<size_t>(phase);
   return index < sizeof kNames / sizeof *kNames ? kNames[index] : "unknown";
 }

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "affinity.h"
+#include "crossings.h"
 #include "host.h"
 #include "json.h"
 #include "load.h"
@@ -18,19 +19,11 @@
 #include "profile.h"
 #include "samples.h"
 #include "streams.h"
+#include "token.h"
 
 namespace edgebench {
 
 namespace {
-
-void say_hello(Channel* channel, const Plan& plan, const std::string& version) {
-  Line line("hello");
-  line.integer("protocol", 1).raw("build", build_json()).text("abi", abi_name());
-  line.text("runtime", plan.runtime.c_str()).text("backend", plan.backend.c_str());
-  line.text("runtime_version", version.empty() ? nullptr : version.c_str());
-  line.raw("cpu", cpu_json()).integer("pid", getpid());
-  channel->send(line);
-}
 
 bool time_adapters(Channel* channel, Pipeline* pipeline, Failure* failure) {
   constexpr size_t kTimes = 5;
@@ -62,7 +55,15 @@ bool write_whole(int fd, const void* data, uint64_t bytes) {
   return true;
 }
 
-bool write_outputs(Channel* channel, const Plan& plan, const Directory& dir, Pipeline* pipeline, Failure* failure) {
+// One inference that nobody times.
+bool infer(Pipeline* pipeline, Crossings* crossings, Failure* failure) {
+  Sample sample;
+  Crossing crossing;
+  return pipeline->far() == nullptr ? pipeline->invoke(failure) : crossings->infer(pipeline, &sample, &crossing, failure);
+}
+
+bool write_outputs(Channel* channel, const Plan& plan, const Directory& dir, Pipeline* pipeline, Crossings* crossings,
+                   Failure* failure) {
   int out_dir = -1;
   if (!make_directories(dir, plan.write_outputs, &out_dir, failure)) return false;
   const std::vector<Pipeline::Output>& outputs = pipeline->outputs();
@@ -70,7 +71,7 @@ bool write_outputs(Channel* channel, const Plan& plan, const Directory& dir, Pip
   for (size_t k = 0; k < files.size(); ++k)
     if (!create_file(out_dir, (std::to_string(k) + ".bin").c_str(), &files[k], failure)) return false;
   for (uint64_t index = 0; index < plan.output_cases; ++index) {
-    if (!pipeline->feed(index, failure) || !pipeline->invoke(failure) || !pipeline->fetch(failure)) return false;
+    if (!pipeline->feed(index, failure) || !infer(pipeline, crossings, failure) || !pipeline->fetch(failure)) return false;
     if (!pipeline->adapt_outputs(failure)) return false;
     for (size_t k = 0; k < files.size(); ++k)
       if (!write_whole(files[k], outputs[k].data, outputs[k].bytes))
@@ -94,7 +95,23 @@ void report_phase(Channel* channel, const char* event, const Timed& timed) {
   channel->send(line.number("count", timed.count).integer("elapsed_ns", timed.elapsed_ns));
 }
 
+void say_far(Channel* channel, const Plan& plan, const FarStage& far) {
+  Line line("far");
+  line.text("host", plan.far.address.host.c_str()).number("port", plan.far.address.port);
+  line.text("plan_sha256", hex(plan.far.plan).c_str()).number("bytes_sent", far.bytes_sent());
+  channel->send(line.number("bytes_received", far.bytes_received()));
+}
+
 }  // namespace
+
+void say_hello(Channel* channel, const Plan& plan, const std::string& version) {
+  Line line("hello");
+  line.integer("protocol", 1).raw("build", build_json()).text("abi", abi_name());
+  line.text("runtime", plan.runtime.c_str()).text("backend", plan.backend.c_str());
+  line.text("runtime_version", version.empty() ? nullptr : version.c_str());
+  line.raw("cpu", cpu_json()).integer("pid", getpid());
+  channel->send(line);
+}
 
 std::string runtime_version(Runtime* runtime, const char* name, const std::string& notes_dir) {
   if (const char* version = runtime->version()) return version;
@@ -111,16 +128,22 @@ std::string runtime_version(Runtime* runtime, const char* name, const std::strin
 bool PlanJob::steps(Channel* channel, Failure* failure) {
   if (!confine(plan_.affinity, failure)) return false;
   Pipeline pipeline;
+  std::string token = surroundings_.token;
+  if (!plan_.far.token_file.empty() && !read_token(dir_, plan_.far.token_file, false, &token, failure)) return false;
+  pipeline.let_in_with(token);
   if (!pipeline.open_files(plan_, dir_, failure)) return false;
   SampleFile samples;
   if (!samples.create(dir_, plan_.warmup.max_count, plan_.steady.max_count, static_cast<uint64_t>(plan_.streams), failure))
     return false;
+  Crossings crossings;
+  FarStage* const far = pipeline.far();
+  if (far != nullptr && !crossings.create(dir_, plan_, failure)) return false;
 
   const int threads_before = thread_count();  // more than one under an emulator
   channel->enter(Phase::hello);
   bool opened = pipeline.open_library(lib_dir_.c_str(), failure);
   const std::string& notes = surroundings_.notes_dir.empty() ? lib_dir_ : surroundings_.notes_dir;
-  say_hello(channel, plan_, opened ? runtime_version(pipeline.runtime(), plan_.runtime.c_str(), notes) : "");
+  say_hello(channel, plan_, opened && !pipeline.models().empty() ? runtime_version(pipeline.runtime(), plan_.runtime.c_str(), notes) : "");
   if (!opened) return false;
   if (plan_.memory) channel->send(memory_line("library"));
 
@@ -140,12 +163,19 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
   channel->enter(Phase::adapters);
   if (!pipeline.bind(failure) || !pipeline.feed(0, failure)) return false;
   if (!time_adapters(channel, &pipeline, failure)) return false;
+  if (far != nullptr) say_far(channel, plan_, *far);
 
   channel->enter(Phase::first);
   Sample first;
-  if (!time_first(&pipeline, &first, failure)) return false;
+  Crossing crossing = {};
+  if (!(far != nullptr ? crossings.infer(&pipeline, &first, &crossing, failure) : time_first(&pipeline, &first, failure)))
+    return false;
   Line line("first");
-  channel->send(line.integer("start_ns", first.start_ns).integer("elapsed_ns", first.elapsed_ns));
+  line.integer("start_ns", first.start_ns).integer("elapsed_ns", first.elapsed_ns);
+  if (far != nullptr)
+    line.integer("near_ns", crossing.near_ns).integer("round_trip_ns", crossing.round_trip_ns).integer("far_ns", crossing.far_ns);
+  channel->send(line);
+  crossings.report(channel, "first");
   if (alone) spread_threads(plan_.affinity, plan_.threads);  // a pool may be made only at the first call
   if (plan_.memory) channel->send(memory_line("first"));
 
@@ -159,9 +189,11 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
     channel->enter(warmup ? Phase::warmup : Phase::steady);
     if (plan_.profile && !warmup)
       for (size_t stage = 0; stage < pipeline.stages(); ++stage) pipeline.runtime(stage)->profile_anew();
-    if (!(alone ? time_phase(&pipeline, phase, plan_.spin_percent, out, &timed, failure)
-                : streams.time_phase(phase, &samples, warmup, &timed, failure)))
-      return false;
+    const bool done = far != nullptr ? crossings.time_phase(&pipeline, phase, warmup, out, &timed, failure)
+                      : alone        ? time_phase(&pipeline, phase, plan_.spin_percent, out, &timed, failure)
+                                     : streams.time_phase(phase, &samples, warmup, &timed, failure);
+    crossings.report(channel, warmup ? "warmup" : "steady");
+    if (!done) return false;
     report_phase(channel, warmup ? "warmup" : "steady", timed);
   }
 
@@ -169,7 +201,9 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
 
   channel->enter(Phase::output);
   if (plan_.profile) report_profile(channel, dir_, &pipeline);
-  return plan_.write_outputs.empty() || write_outputs(channel, plan_, dir_, &pipeline, failure);
+  if (!plan_.write_outputs.empty() && !write_outputs(channel, plan_, dir_, &pipeline, &crossings, failure)) return false;
+  if (far != nullptr) far->close();
+  return true;
 }
 
 int PlanJob::run(Channel* channel) {
@@ -181,6 +215,7 @@ int PlanJob::run(Channel* channel) {
   channel->send(usage_line(usage, peak_resident_kb()));
   channel->enter(Phase::end);
   pack_samples(dir_.fd);
+  pack_crossings(dir_.fd);
   SampleCounts counts = count_samples(dir_.fd);
   Line line("end");
   channel->send(line.number("warmup_samples", counts.warmup).number("steady_samples", counts.steady));

@@ -14,6 +14,7 @@ namespace edgebench {
 struct Surroundings {
   const char* not_cold = nullptr;  // why there can be no cold load
   std::string notes_dir;           // where versions.json is, when not beside the libraries
+  std::string token = {};          // of a plan with a far stage and no token_file
 };
 
 class PlanJob : public Job {
@@ -33,5 +34,8 @@ class PlanJob : public Job {
 
 // The version a library gives itself, else the one noted in versions.json of the bundle's lib, else empty.
 std::string runtime_version(Runtime* runtime, const char* name, const std::string& notes_dir);
+
+// The `hello` line; `version` is empty where the library could not be opened, or nothing of it runs here.
+void say_hello(Channel* channel, const Plan& plan, const std::string& version);
 
 }  // namespace edgebench

@@ -26,6 +26,7 @@ EXIT = {
     "plan_missing": 2, "plan_invalid": 2, "path_outside": 2, "input_missing": 2, "input_size": 2, "model_missing": 2,
     "signature_mismatch": 2, "unsupported_dtype": 2, "busy": 2, "model_invalid": 3, "library_missing": 3,
     "runtime_error": 3, "output_failed": 3, "worker_died": 4, "time_limit": 5, "memory_limit": 5, "cancelled": 6,
+    "denied": 2, "link_lost": 7, "internal": 1,
 }  # fmt: skip
 
 

@@ -1,0 +1,69 @@
+"""Two devices for one run: which is which, and what is asked of the link between them."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edgedeploy.errors import UserError
+
+if TYPE_CHECKING:
+    from device_runner.inventory import Device
+    from device_runner.tiers.shape import Shape
+
+#: from where the input is to where there is most to compute with
+TIERS = ("mobile", "edge", "cloud")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """`near` has the input, runs the first stage of a model that was cut, and times; `far` serves the rest.
+
+    shape: what the link is made to be. direct: the far device's address as the near one reaches it, where they are to be
+    connected themselves and not through this host.
+    """
+
+    near: Device
+    far: Device
+    shape: Shape | None = None
+    direct: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What a message calls the two."""
+        return f"{self.near.name} and {self.far.name}"
+
+
+def named(text: str) -> dict[str, str]:
+    """tier -> what its device is called, the near tier first, of "mobile=pixel7,edge=rpi5". Raises UserError."""
+    found: dict[str, str] = {}
+    for part in text.split(","):
+        tier, separator, name = part.strip().partition("=")
+        if not separator or not name or tier not in TIERS or tier in found:
+            known = ", ".join(TIERS)
+            raise UserError(f"--tiers {text[:100]!r}: give two of {known}, each once with its device: mobile=pixel7,edge=rpi5")
+        found[tier] = name
+    if len(found) != 2:
+        raise UserError(
+            f"--tiers {text[:100]!r}: a run is over two tiers, and this names {len(found)}: mobile=pixel7,edge=rpi5"
+        )
+    return {tier: found[tier] for tier in TIERS if tier in found}
+
+
+def paired(
+    tiers: dict[str, Device], *, shape: Shape | None = None, direct: str | None = None
+) -> Pair:  # fmt: skip
+    """The pair of two devices by tier, as `named` has their names. Raises UserError for one that cannot be in a pair."""
+    near, far = (replace(device, tier=tier) for tier, device in tiers.items())
+    for device in (near, far):
+        if device.bundle == "app":
+            raise UserError(f"{device.name}: two tiers are measured by the runner alone; leave out --in-app")
+    if direct is not None:
+        if shape is not None:
+            raise UserError("a direct link does not pass this host, which could shape it; leave out --direct or --link")
+        try:
+            ipaddress.ip_address(direct)
+        except ValueError:
+            raise UserError(f"--direct {direct[:100]!r}: give the far device's numeric address, as 192.168.1.30") from None
+    return Pair(near, far, shape, direct)
