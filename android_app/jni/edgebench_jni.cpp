@@ -39,6 +39,10 @@ int run_plan(const Asked& asked, Channel* channel) {
   int lock = -1;
   if (!load_plan(asked.directory + "/plan.json", &dir, &plan, &failure) || !claim(dir, &lock, &failure))
     return channel->failed(failure);
+  if (plan.serve.wanted) {
+    fail(&failure, Code::plan_invalid, "an app serves no far side");
+    return channel->failed(failure);
+  }
   PlanJob job(plan, dir, asked.lib_dir, {"an app cannot fork", asked.notes_dir});
   return job.run(channel);
 }
