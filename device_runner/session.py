@@ -346,13 +346,16 @@ def _pauses(plan: Plan, look_sec: float | None) -> Iterator[float]:
 
 
 @contextmanager
-def open_session(device: Device, waiting: Callable[[str], None] | None = None) -> Iterator[Session]:
+def open_session(
+    device: Device, waiting: Callable[[str], None] | None = None, *, locks: bool = True
+) -> Iterator[Session]:  # fmt: skip
     """The device, for us alone, with the runner installed.
 
-    waiting: given, wait for a device that another process uses, and tell this what for. Raises DeviceInUse for one that is in
+    waiting: given, wait for a device that another process uses, and tell this what for. locks: False where whoever calls holds
+    the lock of that machine already, as of another share of this host. Raises DeviceInUse for one that is in
     use, when not waiting; TransientError when it cannot be reached.
     """
-    with device_lock.locked(device, waiting):
+    with device_lock.locked(device, waiting) if locks else contextlib.nullcontext():
         transport = with_backoff(device.connect)
         try:
             with _runner(device, transport) as (inside, cache, runner):

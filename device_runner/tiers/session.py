@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from device_runner import launch_directory
+from device_runner.inventory.address import identity
 from device_runner.session import PULL_SEC, Staged, open_session
 from device_runner.tiers import crossings, link
 from device_runner.tiers.far import TOKEN, FarSide
@@ -92,7 +93,7 @@ class PairSession:
     def prepared(self, plan: Plan, say: Callable[[str], None]) -> Iterator[None]:
         """Inside, both devices are set as their plans want it; both are put back."""
         with self.near.prepared(plan, say):
-            if self.far is self.near:
+            if identity(self.pair.near.target) == identity(self.pair.far.target):
                 yield
             else:
                 with self.far.prepared(self._far_plan, say):
@@ -128,8 +129,18 @@ class PairSession:
         Raises RunnerRefused for a plan that either refuses, Evicted when what was staged is no longer there.
         """
         assert isinstance(staged, PairStaged)
-        far_side = FarSide(self.far, _far_directory(directory))
-        self._underway[directory] = underway = _Underway(far_side)
+        underway = _Underway(FarSide(self.far, _far_directory(directory)))
+        try:
+            self._start(directory, staged, document, underway)
+        except BaseException:
+            # nobody will collect it; a far side that is left would keep the next one out
+            with contextlib.suppress(EdgedeployError):
+                underway.far.end()
+            raise
+        self._underway[directory] = underway
+
+    def _start(self, directory: str, staged: PairStaged, document: dict[str, Any], underway: _Underway) -> None:
+        far_side = underway.far
         limits = {
             "threads": self._far_plan.threads,
             "affinity": list(self._far_plan.affinity) if self._far_plan.affinity is not None else None,
@@ -229,18 +240,23 @@ def _far_directory(directory: str) -> str:
 
 @contextlib.contextmanager
 def open_pair(pair: Pair, far_plan: Plan, waiting: Callable[[str], None] | None = None) -> Iterator[PairSession]:
-    """Both devices, for us alone, with the runner installed. One device may be both.
+    """Both devices, for us alone, with the runner installed. One device may be both, and so may two shares of one.
 
     waiting: given, wait for a device that another process uses, and tell this what for. Raises DeviceInUse for one that is in
     use, when not waiting; TransientError when one cannot be reached.
     """
-    from device_runner.inventory.address import identity
-
     with contextlib.ExitStack() as stack:
+        sessions: list[Session] = []
         # in an order that is everybody's, so that two benches with the same two devices never wait for each other
-        wanted = {identity(device.target): device for device in (pair.near, pair.far)}
-        sessions = {key: stack.enter_context(open_session(wanted[key], waiting)) for key in sorted(wanted)}
-        near, far = (sessions[identity(device.target)] for device in (pair.near, pair.far))
+        for device in sorted((pair.near, pair.far), key=lambda each: identity(each.target)):
+            if device.target in [other.device.target for other in sessions]:
+                continue
+            # two shares of one machine are two places on it, and its lock is one
+            locks = identity(device.target) not in [identity(other.device.target) for other in sessions]
+            sessions.append(stack.enter_context(open_session(device, waiting, locks=locks)))
+        near, far = (
+            next(session for session in sessions if session.device.target == device.target) for device in (pair.near, pair.far)
+        )
         session = PairSession(pair, near, far, far_plan)
         stack.callback(session.close)
         yield session
