@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import struct
@@ -34,6 +35,7 @@ from tests.device_runner.native.support import (
     tensor,
     wait_for,
 )  # fmt: skip
+from tests.fuzz import mutate
 
 SHAPE = [1, 2, 3]
 QUANTIZE = {"op": "quantize", "to": "int8", "scale": 2.0, "zero_point": 1}
@@ -298,6 +300,25 @@ class TestHostileClients:
         assert client.receive()[0] == far.WELCOME
         client.send(kind, body, length=length)
         assert client.refused() == "plan_invalid"
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_conversations_that_are_damaged(self, served: Served, seed: int) -> None:
+        rng = random.Random(seed)
+        for _ in range(60):
+            client = Client(served, hello=False)
+            frames = [
+                (far.HELLO, client.session + far.TOKEN.encode()), (far.ECHO, b"echo"), (far.SINK, bytes(1000)),
+                (far.INFER, far.tensors(1, ("int8", SHAPE, bytes(6)))), (far.SOURCE, struct.pack("<Q", 1000)), (far.BYE, b""),
+            ]  # fmt: skip
+            whole = [far.HEADER.pack(b"EDGT", 1, kind, len(body), client.digest) + body for kind, body in frames]
+            # half of them are let in, so that what comes after a hello is read
+            kept = whole[0] if rng.random() < 0.5 else b""
+            rest = b"".join(whole[1:] if kept else whole)
+            with contextlib.suppress(ConnectionError), client.socket as sent:
+                sent.sendall(kept + mutate.blob(rest, rng))
+                sent.shutdown(socket.SHUT_WR)
+                while sent.recv(65536):
+                    pass
 
     def test_one_that_stalls_in_the_middle_of_a_request(self, served: Served) -> None:
         client = Client(served)
