@@ -201,9 +201,10 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
 
   channel->enter(Phase::output);
   if (plan_.profile) report_profile(channel, dir_, &pipeline);
-  if (!plan_.write_outputs.empty() && !write_outputs(channel, plan_, dir_, &pipeline, &crossings, failure)) return false;
-  if (far != nullptr) far->close();
-  return true;
+  const bool done = plan_.write_outputs.empty() || write_outputs(channel, plan_, dir_, &pipeline, &crossings, failure);
+  crossings.report(channel, "output");
+  if (done && far != nullptr) far->close();
+  return done;
 }
 
 int PlanJob::run(Channel* channel) {
