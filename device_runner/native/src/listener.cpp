@@ -171,8 +171,14 @@ int Listener::wait() {
     if (ready[0].revents != 0) accept_all();
     // Whether it has been replaced meanwhile: then the new one is asked in the next round.
     if (current_.fd >= 0 && ready[1].fd == current_.fd && ready[1].revents != 0) return current_.fd;
-    if (current_.fd >= 0 || !waiting_.empty()) idle_since = now;
-    else if (static_cast<double>(now - idle_since) > plan_.idle_seconds * 1e9) return -1;
+    if (static_cast<double>(now - idle_since) <= plan_.idle_seconds * 1e9) continue;
+    if (current_.fd < 0 && waiting_.empty()) return -1;
+    if (current_.fd >= 0) {  // one whose device lost its power says nothing for ever
+      Failure silent;
+      fail(&silent, Code::link_lost, "it was silent for %g s", plan_.idle_seconds);
+      leave("dropped", silent);
+    }
+    idle_since = now;
   }
 }
 

@@ -198,6 +198,15 @@ def test_it_ends_by_itself_when_nobody_comes(serve: Serve, tmp_path: Path) -> No
     ended.done()
 
 
+def test_a_client_that_is_silent_for_too_long_is_let_go_of(serve: Serve, tmp_path: Path) -> None:
+    served = serve(far_plan(tmp_path / "far", idle_seconds=0.2))
+    client = Client(served)
+    assert client.receive()[0] == far.WELCOME
+    assert "silent" in served.until("client", what="dropped")["reason"]
+    assert client.receive() == (0, b"")
+    served.finish().done()
+
+
 def test_a_link_alone_is_measured(edgebench: Edgebench, serve: Serve, near: Path) -> None:
     served = serve({"protocol": 1, "runtime": "onnx", "serve": {}})
     asked = {"protocol": 1, "far": served.far(), "echoes": 20, "echo_bytes": 1000, "bytes": 300_000, "rounds": 2}
