@@ -147,6 +147,19 @@ def test_a_newer_schema_asks_for_an_update(store: Store) -> None:
         store.read(ID)
 
 
+def test_a_record_of_before_there_were_two_devices_is_read(store: Store) -> None:
+    data = record().model_dump(mode="json") | {"schema_version": 3}
+    for key in ("split", "path", "near_ms", "round_trip_ms", "far_ms", "link_ms"):
+        del data[key]
+    for launch in data["launches"]:
+        for key in ("crossing", "far", "link_before", "link_after"):
+            del launch[key]
+    store.directory(ID).mkdir(parents=True)
+    (store.directory(ID) / RUN).write_text(json.dumps(data))
+    read = store.read(ID)
+    assert (read.schema_version, read.split, read.place) == (4, None, read.devices[0].name)
+
+
 def test_an_older_schema_is_brought_up_step_by_step_and_the_file_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrations, "SCHEMA_VERSION", 3)
     monkeypatch.setitem(migrations.MIGRATIONS, 1, lambda data: {**data, "b": data["a"] + 1})
