@@ -50,8 +50,8 @@ def cable(board: Sshd) -> Iterator[FaultProxy]:
         yield proxy
 
 
-def over(near: Device, far: Device, shape: Shape | None = None) -> Pair:
-    return paired({"mobile": near, "edge": far}, shape=shape)
+def over(near: Device, far: Device, shape: Shape | None = None, direct: str | None = None) -> Pair:
+    return paired({"mobile": near, "edge": far}, shape=shape, direct=direct)
 
 
 Bench = Callable[..., list[RunRecord]]

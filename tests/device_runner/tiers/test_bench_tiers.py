@@ -142,6 +142,13 @@ def test_this_host_and_a_board(cut: Path, whole: Path, run_over: Bench, store: S
     assert not _serving(str(board.home))
 
 
+def test_directly_nothing_is_led_through_this_host(cut: Path, run_over: Bench, ssh_device: Device) -> None:
+    (record,) = run_over(over(LOCAL, ssh_device, direct="127.0.0.1"), cut, how=SHORT)
+    assert record.valid, record.invalid_because
+    assert record.path is not None
+    assert (record.path.kind, record.path.hops) == ("direct", ("the network, to 127.0.0.1",))
+
+
 def test_a_board_drives_this_host(cut: Path, run_over: Bench, ssh_device: Device) -> None:
     (record,) = run_over(over(ssh_device, LOCAL), cut, how=SHORT)
     assert record.valid, record.invalid_because
