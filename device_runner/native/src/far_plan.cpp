@@ -64,7 +64,7 @@ bool parse_link(const std::string& text, LinkPlan* out, Failure* failure) {
     return fail(failure, Code::plan_invalid, "the plan is not valid JSON: %s", error.c_str());
   Fields fields(root, "", failure);
   int64_t protocol = 0;
-  if (!fields.only({"protocol", "far", "echoes", "echo_bytes", "bytes", "rounds", "most_seconds"})) return false;
+  if (!fields.only({"protocol", "far", "echoes", "echo_bytes", "bytes", "rounds", "rest_us", "most_seconds"})) return false;
   if (!fields.whole("protocol", 1, 1, &protocol)) return false;
   const Json* far = root.get("far");
   if (far == nullptr) return fields.wrong("far", "missing");
@@ -74,6 +74,7 @@ bool parse_link(const std::string& text, LinkPlan* out, Failure* failure) {
   if (root.get("bytes") && !fields.count("bytes", kMostBulk, &out->bytes)) return false;
   if (root.get("rounds") && !fields.count("rounds", 1000, &out->rounds)) return false;
   if (out->echoes == 0 || out->rounds == 0) return fields.wrong("echoes", "at least one echo and one round");
+  if (root.get("rest_us") && !fields.count("rest_us", kMaxRestUs, &out->rest_us)) return false;
   return parse_seconds(&fields, "most_seconds", 0, 3600, &out->most_seconds);
 }
 

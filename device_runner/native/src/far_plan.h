@@ -10,6 +10,8 @@
 
 namespace edgebench {
 
+constexpr uint64_t kMaxRestUs = 60000000;  // a minute
+
 struct FarPlan {
   bool wanted = false;
   Address address;
@@ -36,6 +38,7 @@ struct LinkPlan {
   uint64_t echo_bytes = 0;
   uint64_t bytes = 1u << 20;  // of one round, each way
   uint64_t rounds = 3;
+  uint64_t rest_us = 0;      // idle before each echo and each round
   double most_seconds = 10;  // after which nothing further is begun
 };
 

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "phases.h"
 #include "samples.h"
 
 namespace edgebench {
@@ -69,12 +70,16 @@ bool LinkJob::steps(Channel* channel, Failure* failure) {
   std::vector<std::string> echoes, ups, downs;
   for (uint64_t i = 0; i < plan_.echoes && (i == 0 || now_ns() < until); ++i) {
     int64_t elapsed = 0;
+    if (plan_.rest_us > 0) rest(plan_.rest_us);
     if (!echo(&elapsed, failure)) return false;
     echoes.push_back(std::to_string(elapsed));
   }
   for (uint64_t i = 0; i < plan_.rounds && (i == 0 || now_ns() < until); ++i) {
     std::string one_way, other;
-    if (!up(&one_way, failure) || !down(&other, failure)) return false;
+    if (plan_.rest_us > 0) rest(plan_.rest_us);
+    if (!up(&one_way, failure)) return false;
+    if (plan_.rest_us > 0) rest(plan_.rest_us);
+    if (!down(&other, failure)) return false;
     ups.push_back(one_way);
     downs.push_back(other);
   }

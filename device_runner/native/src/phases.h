@@ -16,7 +16,9 @@ struct Timed {
 };
 
 bool time_first(Pipeline* pipeline, Sample* out, Failure* failure);
-// spin_percent: each call is made to take so much longer.
-bool time_phase(Pipeline* pipeline, const PhasePlan& phase, double spin_percent, Sample* out, Timed* timed, Failure* failure);
+// By the plan's spin_percent each call is made to take so much longer; by its rest_us there is that much idleness before each.
+bool time_phase(Pipeline* pipeline, const PhasePlan& phase, const Plan& plan, Sample* out, Timed* timed, Failure* failure);
+
+void rest(uint64_t microseconds);
 
 }  // namespace edgebench

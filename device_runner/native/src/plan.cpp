@@ -165,6 +165,12 @@ bool parse_spin(const Json& root, Fields* fields, Plan* plan) {
   return fields->real("spin_percent", 0, 1000, &plan->spin_percent);
 }
 
+bool parse_rest(const Json& root, Fields* fields, Plan* plan) {
+  if (root.get("rest_us") == nullptr) return true;
+  if (plan->streams > 1 || plan->spin_percent > 0) return fields->wrong("rest_us", "not with streams or spin_percent");
+  return fields->count("rest_us", kMaxRestUs, &plan->rest_us);
+}
+
 bool parse_limits(const Json& root, Fields* fields, Plan* plan) {
   plan->max_seconds = 120;
   plan->max_memory_mb = 4096;
@@ -227,7 +233,7 @@ bool known_keys(const Json& root, Fields* fields) {
                          "max_memory_mb", "load_cold", "then", "serve"});
   return fields->only({"protocol", "runtime", "backend", "model", "far", "threads", "affinity", "inputs", "outputs", "cases",
                        "warmup", "steady", "max_seconds", "max_memory_mb", "write_outputs", "output_cases", "load_cold",
-                       "then", "streams", "spin_percent", "profile", "memory"});
+                       "then", "streams", "spin_percent", "rest_us", "profile", "memory"});
 }
 
 }  // namespace
@@ -291,7 +297,9 @@ bool parse_plan(const std::string& text, Plan* plan, Failure* failure) {
   if (plan->cases == 0) return fields.wrong("cases", "must be at least 1");
   if (!parse_phase(root, "warmup", 100000, &plan->warmup, failure)) return false;
   if (!parse_phase(root, "steady", 1000000, &plan->steady, failure)) return false;
-  if (!parse_streams(root, &fields, plan) || !parse_spin(root, &fields, plan)) return false;
+  if (!parse_streams(root, &fields, plan) || !parse_spin(root, &fields, plan) ||
+      !parse_rest(root, &fields, plan))
+    return false;
   if (!parse_limits(root, &fields, plan) || !parse_outputs_kept(root, &fields, plan, failure)) return false;
   if (root.get("load_cold") && !fields.flag("load_cold", &plan->load_cold)) return false;
   if (root.get("memory") && !fields.flag("memory", &plan->memory)) return false;

@@ -53,6 +53,7 @@ struct Plan {
   int threads = 1;
   int streams = 1;          // copies of the model that infer side by side
   double spin_percent = 0;  // of each timed call's own time, added to it; for tests of what finds a slowdown
+  uint64_t rest_us = 0;       // idle before each timed call, as who waits for another device is
   std::vector<int> affinity;  // empty: no pinning
   std::vector<StagePlan> stages;  // at least one
   uint64_t cases = 1;

@@ -190,7 +190,7 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
     if (plan_.profile && !warmup)
       for (size_t stage = 0; stage < pipeline.stages(); ++stage) pipeline.runtime(stage)->profile_anew();
     const bool done = far != nullptr ? crossings.time_phase(&pipeline, phase, warmup, out, &timed, failure)
-                      : alone        ? time_phase(&pipeline, phase, plan_.spin_percent, out, &timed, failure)
+                      : alone        ? time_phase(&pipeline, phase, plan_, out, &timed, failure)
                                      : streams.time_phase(phase, &samples, warmup, &timed, failure);
     crossings.report(channel, warmup ? "warmup" : "steady");
     if (!done) return false;
