@@ -63,6 +63,8 @@ def resolve(name: str, stated: Path | None = None) -> Device:
         return named[name]
     if address.looks_direct(name):
         return Device(name, address.parse(name), source="address")
+    if (share := _of_preset(name)) is not None:
+        return share
     found_now = known(stated)
     devices, trouble = found_now.devices, f" ({found_now.trouble})" if found_now.trouble else ""
     for matches in (_is_called, _is_alike, _is_globbed):
@@ -72,6 +74,13 @@ def resolve(name: str, stated: Path | None = None) -> Device:
         if found:
             raise UserError(f"{name!r} can be {len(found)} devices: {', '.join(map(_shown, found))}; name one of them")
     raise UserError(f"no device {name[:100]!r}{trouble}; {_near(name, devices)}known: {', '.join(map(_shown, devices))}")
+
+
+def _of_preset(name: str) -> Device | None:
+    # who knows presets knows devices, and so cannot be known to a module that devices are read by
+    from device_runner.tiers import presets
+
+    return presets.device_called(name)
 
 
 def plain(text: str) -> str:

@@ -30,6 +30,13 @@ class Pair:
     direct: str | None = None
 
     @property
+    def bind(self) -> str:
+        """Where the far side listens: "" for its loopback, on all addresses where it is to be reached directly."""
+        if self.direct is None:
+            return ""
+        return "[::]" if ":" in self.direct else "0.0.0.0"  # noqa: S104 (asked for: --direct)
+
+    @property
     def name(self) -> str:
         """What a message calls the two."""
         return f"{self.near.name} and {self.far.name}"

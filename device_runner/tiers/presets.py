@@ -43,11 +43,14 @@ class Preset:
         size, largest = self.sizes[tier], self.largest
         cpus = max(_LEAST_CPUS, round(size.cpus * min(1.0, host.cpus / largest.cpus), 2))
         memory_mb = max(_LEAST_MEMORY_MB, int(size.memory_mb * min(1.0, host.memory_mb / largest.memory_mb)))
+        settings = {"cpus": f"{cpus:g}", "memory_mb": str(memory_mb), "stands_for": self._label(tier, host)}
         return Device(
-            f"{self.name}-{tier}", Target("local", "", {"cpus": f"{cpus:g}", "memory_mb": str(memory_mb)}), tier,
-            (f"preset={self.name}", f"preset-cpus={size.cpus:g}", f"preset-memory-mb={size.memory_mb}"),
-            threads=max(1, int(cpus)), source="preset",
+            self.device_name(tier), Target("local", "", settings), tier, threads=max(1, int(cpus)), source="preset"
         )  # fmt: skip
+
+    def device_name(self, tier: str) -> str:
+        """What the tier's device is called, wherever a device is named."""
+        return f"{self.name}-{tier}"
 
     @property
     def largest(self) -> Size:
@@ -58,12 +61,14 @@ class Preset:
         """The link between two tiers; None where they are one, or the preset says nothing of them."""
         return self.links.get(frozenset((one, other)))
 
-    def label(self, host: Size) -> str:
-        """For the record: what the numbers are of, and how much smaller than the preset it was."""
-        cpus, memory = min(1.0, host.cpus / self.largest.cpus), min(1.0, host.memory_mb / self.largest.memory_mb)
+    def _label(self, tier: str, host: Size) -> str:
+        """For the record: what the share stands for, and how much smaller the whole was made."""
+        size, largest = self.sizes[tier], self.largest
+        what = f"the {self.name}'s {tier} tier of {size.cpus:g} CPUs and {size.memory_mb} MB"
+        cpus, memory = min(1.0, host.cpus / largest.cpus), min(1.0, host.memory_mb / largest.memory_mb)
         if cpus == memory == 1:
-            return f"preset {self.name}"
-        return f"preset {self.name}, scaled down to this host: {cpus:.4g} of its CPUs, {memory:.4g} of its memory"
+            return what
+        return f"{what}, scaled down to this host: {cpus:.4g} of the CPUs, {memory:.4g} of the memory"
 
 
 STUDY = Preset(
@@ -83,6 +88,15 @@ def named(name: str) -> Preset:
     if name not in PRESETS:
         raise UserError(f"no preset {name[:50]!r}; there is {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def device_called(name: str) -> Device | None:
+    """The share of this host that a preset's tier is: "study-edge"; None for any other name."""
+    for preset in PRESETS.values():
+        for tier in preset.sizes:
+            if name == preset.device_name(tier):
+                return preset.device(tier, this_host())
+    return None
 
 
 def this_host() -> Size:

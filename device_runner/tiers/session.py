@@ -55,7 +55,7 @@ class PairSession:
 
     def __init__(self, pair: Pair, near: Session, far: Session, far_plan: Plan) -> None:
         self.pair, self.near, self.far, self._far_plan = pair, near, far, far_plan
-        self._route = Route(near.transport, far.transport, shape=pair.shape, direct_host=pair.direct)
+        self.route = Route(near.transport, far.transport, shape=pair.shape, direct_host=pair.direct)
         self._underway: dict[str, _Underway] = {}
         self._path: Path | None = None
 
@@ -148,10 +148,8 @@ class PairSession:
         }
         at = default_split(staged.workload)
         near_plan, far_plan = split(document, staged.workload, at, limits)
-        direct = self.pair.direct
-        bind = ("[::]" if ":" in direct else "0.0.0.0") if direct else ""  # noqa: S104 (asked for: --direct)
-        far_side.start(staged.far, far_plan, bind=bind, load_sec=_LOAD_SEC)
-        underway.path = self._path = self._route.open(far_side.port)
+        far_side.start(staged.far, far_plan, bind=self.pair.bind, load_sec=_LOAD_SEC)
+        underway.path = self._path = self.route.open(far_side.port)
         fields = far_side.fields(underway.path)
         self.near.write(directory, {TOKEN: f"{far_side.token}\n"})
         underway.before = link.look(self.near, directory, fields)
@@ -185,7 +183,7 @@ class PairSession:
             with contextlib.suppress(EdgedeployError):
                 after = link.look(self.near, directory, underway.far.fields(underway.path))
         far, events = underway.far.end()
-        self._route.close()
+        self.route.close()
         return replace(
             measured, crossings=parts, entry={"far": far, "link_before": underway.before, "link_after": after},
             logs={"far.events.jsonl": events},
@@ -212,7 +210,7 @@ class PairSession:
         self._underway.pop(directory, None)
         self.near.end(directory)
         self.far.end(_far_directory(directory))
-        self._route.close()
+        self.route.close()
 
     def discard(self, path: str) -> None:
         """Remove a launch's directory, or a run's, from both."""
@@ -230,7 +228,7 @@ class PairSession:
             with contextlib.suppress(EdgedeployError):
                 underway.far.end()
         self._underway.clear()
-        self._route.close()
+        self.route.close()
 
 
 def _far_directory(directory: str) -> str:

@@ -27,19 +27,26 @@ MIN_MEMORY_MB = 16
 
 @dataclass(frozen=True)
 class Share:
-    """cpus: 0.5 is half the time of one. memory_mb: MB (10^6 bytes). None: all there is."""
+    """cpus: 0.5 is half the time of one. memory_mb: MB (10^6 bytes). None: all there is.
+
+    stands_for: what it is smaller than and stands for, in words that go into the record.
+    """
 
     cpus: float | None
     memory_mb: int | None
+    stands_for: str = ""
 
     @classmethod
     def of(cls, settings: Mapping[str, str]) -> Share:
         """Raises UserError naming what a setting may be."""
-        if unknown := sorted(set(settings) - {"cpus", "memory_mb"}):
-            raise UserError(f"the local transport has no setting {unknown[0][:100]!r}; there is cpus and memory_mb")
+        known = ("cpus", "memory_mb", "stands_for")
+        if unknown := sorted(set(settings) - set(known)):
+            raise UserError(f"the local transport has no setting {unknown[0][:100]!r}; there is {', '.join(known)}")
         cpus = _number(settings, "cpus", MIN_CPUS, MAX_CPUS)
         memory = _number(settings, "memory_mb", MIN_MEMORY_MB, MAX_MEMORY_MB)
-        return cls(cpus, int(memory) if memory is not None else None)
+        if cpus is None and memory is None:
+            raise UserError("a share of this host has cpus, memory_mb or both")
+        return cls(cpus, int(memory) if memory is not None else None, settings.get("stands_for", "")[:200])
 
     @property
     def name(self) -> str:
@@ -78,6 +85,8 @@ class SharedTransport(LocalTransport):
             self.facts = {**asked, "by": f"a control group, version {self._group.version}"}
             if share.cpus is not None:
                 self.facts["period_us"] = cgroups.PERIOD_US
+        if share.stands_for:
+            self.facts["stands_for"] = share.stands_for
 
     def _limited(self, argv: Sequence[str]) -> list[str]:
         return self._group.inside(argv) if self._group is not None else [*self._prefix, *argv]

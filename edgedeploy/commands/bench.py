@@ -58,6 +58,7 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
     metavar="mobile=A,edge=B",
     help="Over two devices: the input on one, what computes on the other, or cut between them (docs/tiers.md).",
 )
+@click.option("--preset", metavar="NAME", help="Tiers and links by name, as shares of this host: study (docs/tiers.md).")
 @click.option("--link", metavar="200mbit,2ms", help="Of --tiers: make the link this slow, rate and delay each way.")
 @click.option("--direct", metavar="ADDRESS", help="Of --tiers: the far device's address, to reach it not through this host.")
 @devices_option
@@ -81,8 +82,9 @@ def _shapes(context: click.Context, parameter: click.Parameter, values: tuple[st
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 @click.pass_context
 def command(
-    context: click.Context, what: tuple[str, ...], named: tuple[str, ...], tiers: str | None, link: str | None,
-    direct: str | None, file: Path | None, bundle: Literal["portable"] | None, in_app: bool, cache_limit_mb: int | None,
+    context: click.Context, what: tuple[str, ...], named: tuple[str, ...], tiers: str | None, preset: str | None,
+    link: str | None, direct: str | None, file: Path | None, bundle: Literal["portable"] | None, in_app: bool,
+    cache_limit_mb: int | None,
     wait: bool, measuring: Measuring, gates: dict[str, Any], preparation: dict[str, Any],
     shapes: dict[str, tuple[int, ...]], accuracy: bool, profile: bool, memory: bool, seed: int, out: str,
     experiment: str | None, as_json: bool,
@@ -128,6 +130,7 @@ def command(
       edgedeploy bench artifacts/film-minilm --device pixel7 --in-app
       edgedeploy bench --device pixel7 --device rpi5
       edgedeploy bench artifacts/film-partition --tiers mobile=pixel7,edge=rpi5 --link 200mbit,2ms
+      edgedeploy bench artifacts/film-partition --preset study --tiers mobile,edge
       edgedeploy bench --until 1% --budget 10m
       edgedeploy bench model.onnx --shape input=1,3,224,224 --json
       edgedeploy bench --device pixel7 --max-temperature-c 38 --min-battery 40 --stay-awake
@@ -157,11 +160,11 @@ def command(
                 finished = side_by_side.resume(
                     written, store, progress, running.append, only=only, devices=file, waits=wait
                 )  # fmt: skip
-        elif tiers is not None:
+        elif tiers is not None or preset is not None:
             if named or profile or memory or in_app:
                 raise click.UsageError("--tiers names its devices, and is not with --profile, --memory or --in-app")
             finished = _over_two(
-                [Path(path) for path in what], tiers, link, direct, file, bundle, cache_limit_mb, measuring, gates,
+                [Path(path) for path in what], tiers, preset, link, direct, file, bundle, cache_limit_mb, measuring, gates,
                 preparation, store, seed, shapes, progress, running.append, accuracy=accuracy, wait=wait,
             )  # fmt: skip
         else:
@@ -210,31 +213,26 @@ def command(
 
 
 def _over_two(
-    paths: list[Path], tiers: str, link: str | None, direct: str | None, file: Path | None,
+    paths: list[Path], tiers: str | None, preset: str | None, link: str | None, direct: str | None, file: Path | None,
     bundle: Literal["portable"] | None, cache_limit_mb: int | None, measuring: Measuring, gates: dict[str, Any],
     preparation: dict[str, Any], store: Store, seed: int, shapes: dict[str, tuple[int, ...]], progress: StatusLine,
     started: Callable[[str], None], *, accuracy: bool, wait: bool,
 ) -> benching.Finished:  # fmt: skip
     """What --tiers asks for. --threads and --affinity are of both devices, as what devices.yaml says is of each."""
-    from device_runner import inventory
-    from device_runner.device_plan import for_device
+    from device_runner.tiers import asked
     from device_runner.tiers import benching as over_two
-    from device_runner.tiers import pair, shape
+    from device_runner.tiers.pair import paired
 
     devices = {
-        tier: _with_runner(inventory.resolve(name, file), bundle, cache_limit_mb, in_app=False)
-        for tier, name in pair.named(tiers).items()
+        tier: _with_runner(device, bundle, cache_limit_mb, in_app=False)
+        for tier, device in asked.devices(tiers, preset, file).items()
     }
-    both = pair.paired(devices, shape=shape.parse(link) if link is not None else None, direct=direct)
-    near, far = (
-        for_device(
-            measuring.plan(), device, threads=measuring.threads, affinity=measuring.affinity, gates=gates,
-            preparation=preparation,
-        )
-        for device in (both.near, both.far)
-    )  # fmt: skip
+    both = paired(devices, shape=asked.link(link, preset, devices, direct), direct=direct)
+    how = asked.plans(
+        both, measuring.plan(), threads=measuring.threads, affinity=measuring.affinity, gates=gates, preparation=preparation
+    )
     return over_two.bench(
-        paths, both, over_two.Plans(near, far), store, seed, shapes, progress, started, accuracy, wait=wait
+        paths, both, how, store, seed, shapes, progress, started, accuracy, wait=wait
     )  # fmt: skip
 
 

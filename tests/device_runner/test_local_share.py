@@ -112,7 +112,8 @@ def test_groups_of_processes_that_are_gone_are_removed(tmp_path: Path) -> None:
         ({"cpus": "0"}, "give a number"),
         ({"cpus": "nan"}, "give a number"),
         ({"memory_mb": "1"}, "memory_mb '1': give a number from 16"),
-        ({"cores": "1"}, "there is cpus and memory_mb"),
+        ({"cores": "1"}, "there is cpus, memory_mb, stands_for"),
+        ({"stands_for": "a phone"}, "has cpus, memory_mb or both"),
     ],
 )
 def test_a_share_that_is_none_is_refused(settings: dict[str, str], why: str) -> None:
@@ -122,9 +123,12 @@ def test_a_share_that_is_none_is_refused(settings: dict[str, str], why: str) -> 
 
 def test_the_runner_runs_in_a_share_of_an_inventory_and_the_facts_say_it(tmp_path: Path) -> None:
     file = tmp_path / "devices.yaml"
-    file.write_text("devices:\n  mobile: {transport: local, tier: mobile, settings: {cpus: 0.5, memory_mb: 1500}}\n")
+    file.write_text(
+        "devices:\n  mobile: {transport: local, tier: mobile, settings: {cpus: 0.5, memory_mb: 1500, stands_for: a phone}}\n"
+    )
     with open_session(inventory.resolve("mobile", file)) as session:
         assert session.facts["share"] == {
-            "cpus": 0.5, "memory_mb": 1500, "by": session.facts["share"]["by"], "period_us": 10_000
+            "cpus": 0.5, "memory_mb": 1500, "by": session.facts["share"]["by"], "period_us": 10_000,
+            "stands_for": "a phone",
         }  # fmt: skip
         assert "control group" in session.facts["share"]["by"]

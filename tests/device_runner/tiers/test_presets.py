@@ -9,7 +9,12 @@ from edgedeploy.errors import UserError
 
 
 def shares(host: Size) -> dict[str, dict[str, str]]:
-    return {tier: dict(STUDY.device(tier, host).target.settings) for tier in STUDY.sizes}
+    settings = {tier: dict(STUDY.device(tier, host).target.settings) for tier in STUDY.sizes}
+    return {tier: {name: text for name, text in said.items() if name != "stands_for"} for tier, said in settings.items()}
+
+
+def label(host: Size) -> str:
+    return STUDY.device("mobile", host).target.settings["stands_for"]
 
 
 def test_a_host_as_large_as_the_studys_has_the_tiers_in_full() -> None:
@@ -19,7 +24,7 @@ def test_a_host_as_large_as_the_studys_has_the_tiers_in_full() -> None:
             "edge": {"cpus": "8", "memory_mb": "16000"},
             "cloud": {"cpus": "16", "memory_mb": "64000"},
         }
-        assert STUDY.label(host) == "preset study"
+        assert label(host) == "the study's mobile tier of 4 CPUs and 4000 MB"
         assert [STUDY.device(tier, host).threads for tier in STUDY.sizes] == [4, 8, 16]
 
 
@@ -30,10 +35,9 @@ def test_a_smaller_host_keeps_the_proportions_and_says_so() -> None:
         "edge": {"cpus": "1", "memory_mb": "6000"},
         "cloud": {"cpus": "2", "memory_mb": "24000"},
     }
-    assert STUDY.label(host) == "preset study, scaled down to this host: 0.125 of its CPUs, 0.375 of its memory"
+    assert label(host).endswith("4000 MB, scaled down to this host: 0.125 of the CPUs, 0.375 of the memory")
     mobile = STUDY.device("mobile", host)
     assert (mobile.tier, mobile.threads, mobile.name) == ("mobile", 1, "study-mobile")
-    assert mobile.labels == ("preset=study", "preset-cpus=4", "preset-memory-mb=4000")
 
 
 def test_the_links_are_the_studys_whichever_tier_is_named_first() -> None:
