@@ -21,6 +21,7 @@ COMMANDS = {
     "capabilities": "Print which operator goes with which runtime and kind of model.",
     "bench": "Measure bundles (or a bare model file) on a device.",
     "lab": "Work through many runs over many devices, unattended.",
+    "partition": "Say where to cut a model that runs over two devices.",
     "compare": "Say whether one run is faster than another, and how sure that is.",
     "recommend": "Say which measured artifact to deploy, and why.",
     "report": "Draw runs: one HTML file, or Markdown for a pull request.",
