@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: those that import the project
 SCRIPTS = (
     "bench_again", "bench_app", "bench_cluster", "bench_distillation", "bench_export", "bench_lab", "bench_matrix",
-    "bench_repeatability", "bench_runner", "bench_until",
+    "bench_repeatability", "bench_runner", "bench_tiers", "bench_until",
     "build_apk", "build_runner", "build_wheel", "check_aarch64",
     "fuzz", "train_weights", "write_schemas",
 )  # fmt: skip
@@ -34,7 +34,14 @@ def test_a_script_goes_on_in_the_environment(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("bench_runner", "nowhere"), ("check_aarch64", "nowhere"), ("fuzz", "nowhere"), ("bench_matrix", "nowhere")]
+    "arguments",
+    [
+        ("bench_runner", "nowhere"),
+        ("check_aarch64", "nowhere"),
+        ("fuzz", "nowhere"),
+        ("bench_matrix", "nowhere"),
+        ("bench_tiers", "nowhere"),
+    ],
 )
 def test_a_missing_bundle_is_a_sentence(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     name, *rest = arguments
