@@ -74,15 +74,21 @@ def _taken_ms(run: RunRecord, candidate: Candidate, *, far: bool) -> float:
 
 
 def _from_store(digests: set[str], device: Device, how: Plan, store: Store) -> dict[str, RunRecord]:
-    """The newest valid run of each stage on that device with as many threads."""
+    """The newest valid run of each stage on that device with as many threads on the same CPUs."""
     found: dict[str, RunRecord] = {}
     entries, _ = index.entries(store)
     for entry in reversed(entries):
         if entry.valid and entry.device == device.name and entry.threads == how.threads and entry.operator == "as-given":
             record = store.read(entry.id)
             digest = record.artifact.digest
-            alone = len(record.devices) == 1 and record.plan.streams == 1 and record.median_ms is not None
-            if alone and digest in digests and digest not in found:
+            alike = record.plan.affinity == how.affinity and record.plan.streams == 1
+            if (
+                alike
+                and len(record.devices) == 1
+                and record.median_ms is not None
+                and digest in digests
+                and digest not in found
+            ):
                 found[digest] = record
                 if len(found) == len(digests):
                     break
