@@ -42,22 +42,6 @@ class Pair:
         return f"{self.near.name} and {self.far.name}"
 
 
-def named(text: str) -> dict[str, str]:
-    """tier -> what its device is called, the near tier first, of "mobile=pixel7,edge=rpi5". Raises UserError."""
-    found: dict[str, str] = {}
-    for part in text.split(","):
-        tier, separator, name = part.strip().partition("=")
-        if not separator or not name or tier not in TIERS or tier in found:
-            known = ", ".join(TIERS)
-            raise UserError(f"--tiers {text[:100]!r}: give two of {known}, each once with its device: mobile=pixel7,edge=rpi5")
-        found[tier] = name
-    if len(found) != 2:
-        raise UserError(
-            f"--tiers {text[:100]!r}: a run is over two tiers, and this names {len(found)}: mobile=pixel7,edge=rpi5"
-        )
-    return {tier: found[tier] for tier in TIERS if tier in found}
-
-
 def paired(
     tiers: dict[str, Device], *, shape: Shape | None = None, direct: str | None = None
 ) -> Pair:  # fmt: skip
