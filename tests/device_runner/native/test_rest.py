@@ -28,10 +28,11 @@ def test_between_two_calls_it_idles_and_no_sample_has_that_in_it(edgebench: Edge
 
 
 def test_a_look_at_a_link_idles_before_each_echo_and_each_transfer(edgebench: Edgebench, tmp_path: Path) -> None:
-    near = tmp_path / "near"
+    near, far_directory = tmp_path / "near", tmp_path / "far"
     near.mkdir()
+    far_directory.mkdir()
     far.put_token(near)
-    served = Served(edgebench, tmp_path / "far", {"protocol": 1, "runtime": "onnx", "serve": {}})
+    served = Served(edgebench, far_directory, {"protocol": 1, "runtime": "onnx", "serve": {}})
     try:
         asked = {"protocol": 1, "far": served.far(), "echoes": 5, "bytes": 1000, "rounds": 2, "rest_us": 20_000}
         (near / "link.json").write_text(json.dumps(asked))
