@@ -438,7 +438,7 @@ def _dropped(edgebench: Edgebench, served: Served, link: Between, near: Path, *,
     """A launch whose link drops in its steady phase; with how many samples there were then."""
     fields = served.far(port=link.port, reconnect_seconds=20 if comes_back else 0.3)
     plan = endless(near_plan(near, fields))
-    started = Started(edgebench, near, {**plan, "steady": limits(3000, 1_000_000)} if comes_back else plan)
+    started = Started(edgebench, near, {**plan, "steady": limits(3000, 1_000_000, ms=3000)} if comes_back else plan)
     try:
         wait_for(lambda: started.until("warmup"), "the warm-up")
         wait_for(lambda: _measured(near) > 100, "samples")
