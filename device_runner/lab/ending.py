@@ -90,7 +90,13 @@ def fail(db: sqlite3.Connection, now: float, token: str, trouble: Trouble, reaso
         _shun(db, row)
         _end(db, now, row, "queued", reason, tries=tries, experiment="")
     else:
-        _end(db, now, row, "queued", reason, tries=tries, bound_until=now + BOUND_SEC, not_before=now + 2.0**tries)
+        _end(db, now, row, "queued", reason, tries=tries, bound_until=_bound_until(db, now, row), not_before=now + 2.0**tries)
+
+
+def _bound_until(db: sqlite3.Connection, now: float, row: sqlite3.Row) -> float:
+    """How long a job waits for its device: not at all where that is gone (its launch has waited) and another is there."""
+    (presence,) = db.execute("SELECT presence FROM device WHERE name = ?", (row["device"],)).fetchone() or ("unknown",)
+    return now if presence == "dead" and _others(db, row) else now + BOUND_SEC
 
 
 def free(db: sqlite3.Connection, now: float, row: sqlite3.Row, **changed: Any) -> None:

@@ -23,7 +23,7 @@ from device_runner.lab.queue import DeviceState, Job
 from device_runner.lab.sqlite_queue import SqliteQueue
 from edgedeploy.errors import UserError
 
-_TURN_SEC = 0.5
+TURN_SEC = 0.5
 
 
 class Supervisor:
@@ -65,7 +65,7 @@ class Supervisor:
                     idle_since = time.monotonic()
                 elif time.monotonic() - idle_since > self._patience_sec or self._queue.held() == "draining":
                     return
-                self._woken.wait(_TURN_SEC)
+                self._woken.wait(TURN_SEC)
                 self._woken.clear()
         finally:
             self._watch.end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from device_runner.lab.heartbeat import Heartbeat
@@ -12,8 +12,17 @@ from device_runner.lab.queue import Lease, LeaseLost, Outcome, Queue, Trouble
 from edgedeploy.errors import EdgedeployError, TransientError
 from edgedeploy.interrupt import held
 
-#: between looks at a device that is too hot to begin anything on
-COOLING_SEC = 5.0
+#: between looks at a device that is too hot to begin anything on: looking keeps it warm, so less and less often; what a look
+#: that comes late costs is a tenth of the time that it was hot, and half a second
+_FIRST_LOOK_SEC, _LONGER, _LONGEST_LOOK_SEC = 0.5, 1.1, 10.0
+
+
+def cooling_pauses() -> Iterator[float]:
+    """Seconds until each next look."""
+    pause = _FIRST_LOOK_SEC
+    while True:
+        yield pause
+        pause = min(pause * _LONGER, _LONGEST_LOOK_SEC)
 
 
 class Performer(Protocol):
@@ -46,12 +55,14 @@ class Worker:
     def work(self) -> int:
         """Do jobs until there is none for the device now. Returns how many. KeyboardInterrupt leaves one to be gone on with."""
         count = 0
+        pauses = cooling_pauses()
         while self._queue.claimable(self._device):
             reason = self._performer.not_yet()
             if reason:
                 self._queue.doing(self._device, reason)
-                self._sleep(COOLING_SEC)
+                self._sleep(next(pauses))
                 continue
+            pauses = cooling_pauses()
             lease = self._queue.claim(self._device, self._name)
             if lease is None:
                 break
