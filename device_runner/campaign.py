@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from device_runner import accuracy, device_isa, launches, plans
+from device_runner.conditions import heat
 from device_runner.deadline import Deadline
 from device_runner.instant import now
 from device_runner.launch_directory import Evicted
@@ -205,7 +206,7 @@ class Campaign:
             if resumed:
                 flags = ("the host had gone away; fetched when the experiment was resumed",)
             else:
-                before = self._session.context()
+                before = self._context()
                 if shut:
                     failed("gate", shut)
                     return
@@ -215,7 +216,7 @@ class Campaign:
                 overtime = [launches.overtime(self._plan.max_seconds)]
             measured = self._session.collect(directory, recording.workload)
             measured.events.extend(overtime)
-            after = self._session.context()
+            after = self._context()
         except KeyboardInterrupt:
             with held():
                 self._interrupted(recording, directory, index, position, block, started, before)
@@ -240,6 +241,13 @@ class Campaign:
         median = f"median {launch.steady_median_ns / 1e6:.3f} ms" if launch.steady_median_ns else "no sample"
         self._progress.line(f"{label}: {median if launch.valid else 'not valid: ' + '; '.join(launch.invalid_because)}")
 
+    def _context(self) -> Context:
+        context = self._session.context()
+        hottest = heat.hottest(context.temperatures_c)
+        if hottest is not None:
+            self._progress.temperature(hottest[1])
+        return context
+
     def _start(self, recording: Recording, directory: str) -> None:
         if recording.run not in self._staged:
             self._staged[recording.run] = self._session.stage(recording.workload)
@@ -263,7 +271,7 @@ class Campaign:
     def _watch(self, label: str, status: Status, during: list[Context]) -> None:
         if status.phase == "steady" and self._plan.mode == "sustained":
             with contextlib.suppress(TransientError):
-                during.append(self._session.context())
+                during.append(self._context())
         self._progress.now(f"{label}: {status.phase}, {status.warmup_samples} + {status.steady_samples} samples")
 
     def _commit(self, recording: Recording) -> None:

@@ -41,6 +41,9 @@ class StatusLine:
         elif time.monotonic() >= self._next:
             self._write(clean(text) + "\n")
 
+    def temperature(self, celsius: float) -> None:
+        """How hot the device just was, at its hottest sensor: for those who show it, which a line does not."""
+
     def done(self) -> None:
         """Leave the terminal's line empty."""
         self._clear()

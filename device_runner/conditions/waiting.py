@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 #: looking keeps a device from cooling down and idling, so it is done less and less often
 _FIRST_PAUSE_SEC, _LONGEST_PAUSE_SEC = 1.0, 10.0
-_UNREAD = "cannot be read"
+#: how a reason ends that no waiting changes
+UNREAD = "cannot be read"
 
 
 def shut(transport: Transport, gates: Gates, system: System, deadline: Deadline) -> list[str]:
@@ -28,19 +29,19 @@ def shut(transport: Transport, gates: Gates, system: System, deadline: Deadline)
     if gates.max_temperature_c is not None:
         hottest = heat.hottest(heat.read(answers, system).temperatures_c)
         if hottest is None:
-            reasons.append(f"the temperature {_UNREAD}")
+            reasons.append(f"the temperature {UNREAD}")
         elif hottest[1] > gates.max_temperature_c:
             reasons.append(f"{hottest[0]} is at {hottest[1]:.1f} °C, over {gates.max_temperature_c:g}")
     if gates.max_load is not None:
         running = load.load_1m(answers)
         if running is None:
-            reasons.append(f"the load {_UNREAD}")
+            reasons.append(f"the load {UNREAD}")
         elif running > gates.max_load:
             reasons.append(f"the load is {running:.2f}, over {gates.max_load:g}")
     if gates.min_battery_percent is not None:
         charge = battery.read(answers, system).percent
         if charge is None:
-            reasons.append(f"the battery {_UNREAD}")
+            reasons.append(f"the battery {UNREAD}")
         elif charge < gates.min_battery_percent:
             reasons.append(f"the battery is at {charge:.0f} %, under {gates.min_battery_percent:g}")
     return reasons
@@ -56,7 +57,7 @@ def _asks(gates: Gates, system: System) -> tuple[Question, ...]:
 
 def check(transport: Transport, gates: Gates, system: System, deadline: Deadline) -> None:
     """Raise UserError for a gate on what the device does not show at all: it would never open."""
-    unread = [reason for reason in shut(transport, gates, system, deadline) if reason.endswith(_UNREAD)]
+    unread = [reason for reason in shut(transport, gates, system, deadline) if reason.endswith(UNREAD)]
     if unread:
         raise UserError(
             f"{'; '.join(unread)} on this device, so no launch can wait for it: leave that gate out "

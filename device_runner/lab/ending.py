@@ -95,8 +95,7 @@ def fail(db: sqlite3.Connection, now: float, token: str, trouble: Trouble, reaso
 
 def _bound_until(db: sqlite3.Connection, now: float, row: sqlite3.Row) -> float:
     """How long a job waits for its device: not at all where that is gone (its launch has waited) and another is there."""
-    (presence,) = db.execute("SELECT presence FROM device WHERE name = ?", (row["device"],)).fetchone() or ("unknown",)
-    return now if presence == "dead" and _others(db, row) else now + BOUND_SEC
+    return now if _is_dead(db, row["device"]) and _others(db, row) else now + BOUND_SEC
 
 
 def free(db: sqlite3.Connection, now: float, row: sqlite3.Row, **changed: Any) -> None:

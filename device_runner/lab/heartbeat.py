@@ -24,29 +24,40 @@ class Heartbeat:
     ) -> None:  # fmt: skip
         self._queue, self._token, self._interrupt, self._beat_sec = queue, token, interrupt, beat_sec
         self._silent_sec = max(beat_sec, lease_sec - beat_sec)
-        self._ended = threading.Event()
+        self._ended = False
+        self._woken = threading.Event()
         self._activity = "starting"
         self._temperature_c: float | None = None
         self.lost = self.stopping = False
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
-    def say(self, activity: str, temperature_c: float | None = None) -> None:
+    def say(self, activity: str) -> None:
         """What is going on; goes out with the next beat."""
         self._activity = activity
-        self._temperature_c = temperature_c if temperature_c is not None else self._temperature_c
+
+    def warm(self, temperature_c: float) -> None:
+        """How hot the device is; the first time goes out at once, since a brief job has no other beat."""
+        first, self._temperature_c = self._temperature_c is None, temperature_c
+        if first:
+            self._woken.set()
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None) -> None:
-        self._ended.set()
+        self._ended = True
+        self._woken.set()
         # not longer than a beat takes: a queue that hangs must not keep what was measured from being finished
         self._thread.join(self._beat_sec)
 
     def _run(self) -> None:
         heard = time.monotonic()
-        while not self._ended.wait(self._beat_sec):
+        while True:
+            self._woken.wait(self._beat_sec)
+            self._woken.clear()
+            if self._ended:
+                return
             asked = time.monotonic()
             try:
                 go_on = self._queue.heartbeat(self._token, self._activity, self._temperature_c)
@@ -57,6 +68,6 @@ class Heartbeat:
                 self.lost = time.monotonic() - heard > self._silent_sec
             else:
                 heard, self.stopping = asked, not go_on
-            if (self.lost or self.stopping) and not self._ended.is_set():
+            if (self.lost or self.stopping) and not self._ended:
                 self._interrupt()
                 return

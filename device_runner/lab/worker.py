@@ -26,7 +26,9 @@ def cooling_pauses() -> Iterator[float]:
 
 
 class Performer(Protocol):
-    """Does jobs on the worker's device."""
+    """Does jobs on the worker's device. temperature_c: of the device when `not_yet` last found it not ready."""
+
+    temperature_c: float | None
 
     def perform(self, lease: Lease, beat: Heartbeat) -> tuple[Sequence[str], Sequence[Outcome]]:
         """The committed runs and how each artifact did. Stops with KeyboardInterrupt once it was interrupted."""
@@ -59,7 +61,7 @@ class Worker:
         while self._queue.claimable(self._device):
             reason = self._performer.not_yet()
             if reason:
-                self._queue.doing(self._device, reason)
+                self._queue.doing(self._device, reason, self._performer.temperature_c)
                 self._sleep(next(pauses))
                 continue
             pauses = cooling_pauses()

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from device_runner import device_lock, inventory
-from device_runner.conditions import waiting
+from device_runner.conditions import heat, waiting
+from device_runner.conditions.asking import ask
 from device_runner.conditions.system import detect
 from device_runner.deadline import Deadline
 from device_runner.lab import performing
@@ -43,12 +44,16 @@ class Told(StatusLine):
         self._beat.say(text)
         super().line(text)
 
+    def temperature(self, celsius: float) -> None:
+        self._beat.warm(celsius)
+
 
 class OnDevice:
     """Does jobs on a real device. See worker.Performer."""
 
     def __init__(self, name: str, devices: Path | None) -> None:
         self._name, self._devices = name, devices
+        self.temperature_c: float | None = None
 
     def perform(self, lease: Lease, beat: Heartbeat) -> tuple[Sequence[str], Sequence[Outcome]]:
         return performing.perform(lease, Told(beat), lambda identifier: None)
@@ -65,12 +70,18 @@ class OnDevice:
                 transport = device.connect()
                 try:
                     deadline = Deadline.after(CALL_SEC)
-                    shut = waiting.shut(transport, device.gates, detect(transport, deadline), deadline)
+                    system = detect(transport, deadline)
+                    # what the device does not show at all never opens: the job says so
+                    found = waiting.shut(transport, device.gates, system, deadline)
+                    shut = [reason for reason in found if not reason.endswith(waiting.UNREAD)]
+                    warmth = heat.read(ask(transport, heat.asks(system), deadline), system) if shut else heat.Heat()
                 finally:
                     transport.close()
         except EdgedeployError:
             # what is wrong with it is found out, and counted, by the job
             return ""
+        hottest = heat.hottest(warmth.temperatures_c)
+        self.temperature_c = hottest[1] if hottest is not None else None
         return f"waiting: {'; '.join(shut)}" if shut else ""
 
 
