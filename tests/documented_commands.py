@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ import click
 from edgedeploy.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+#: in lists too, where they are indented
+_BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_YAML = re.compile(r"^ *```yaml\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 #: where a command's own words end
 _SHELLS = (">", ">>", "|", "&&", ";")
 _INLINE = re.compile(r"`(edgedeploy [^`]+)`")
@@ -47,7 +49,7 @@ def documented() -> list[Documented]:
 def yaml_blocks() -> list[tuple[str, str]]:
     """(file, text) of each block of YAML."""
     return [
-        (str(page.relative_to(ROOT)), block)
+        (str(page.relative_to(ROOT)), textwrap.dedent(block))
         for page in _pages() for block in _YAML.findall(page.read_text("utf-8"))
     ]  # fmt: skip
 

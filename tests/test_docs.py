@@ -97,6 +97,7 @@ def test_what_needs_this_host_alone_is_run_as_it_stands(
             left.append(command)
             continue
         run.append(command)
+        (scratch / "new.yaml").unlink(missing_ok=True)
         monkeypatch.setenv("EDGEDEPLOY_DEVICES", str(scratch / ("new.yaml" if adds else "boards.yaml")))
         with pytest.raises(SystemExit) as ended:
             main([*command.words, *_RUN[command.path]])
