@@ -185,6 +185,30 @@ def test_own_work_comes_before_shared_work_and_the_longest_shared_first(queue: S
     assert order == ["own", "long", "short"]
 
 
+def test_a_device_with_the_most_of_its_own_left_does_that_first_whichever_plans_it_is(queue: SqliteQueue) -> None:
+    shared = [job("shared1", "a", "b"), job("shared2", "a", "b")]
+    queue.put("one", 0, shared)
+    queue.put("two", 0, [job(f"own{number}") for number in range(3)])
+    assert claimed(queue, "a").plan == "two"
+    assert claimed(queue, "b").plan == "one"
+
+
+def test_a_device_with_less_of_its_own_than_the_others_have_on_average_is_fair_to_the_plans(queue: SqliteQueue) -> None:
+    queue.put("one", 0, [job(f"shared{number}", "a", "b") for number in range(6)])
+    queue.put("two", 0, [job("own")])
+    assert claimed(queue, "a").plan == "one"
+
+
+def test_the_job_of_a_device_that_is_gone_does_not_wait_for_it_where_another_is_there(queue: SqliteQueue, clock: Clock) -> None:
+    queue.put("night", 0, [job("1", "a", "b")])
+    lease = claimed(queue)
+    queue.seen("a", "dead", "not attached")
+    queue.fail(lease.token, "device", "a went away")
+    clock.turn(5)
+    other = claimed(queue, "b")
+    assert (other.job, other.experiment != lease.experiment) == (lease.job, True)
+
+
 def test_what_was_begun_on_a_device_comes_first(queue: SqliteQueue) -> None:
     queue.put("night", 0, [job("1"), job("2")])
     first = claimed(queue)
