@@ -23,6 +23,8 @@ from exporter.subjects.base import Subject
 
 #: a file system's clock may be this far behind that of the process: its own tick
 _CLOCK_NS = 20_000_000
+#: what packages write into a folder of the moment as they are imported: torch.distributed's template, filled in
+_WRITTEN_ANEW = ("_remote_module_non_scriptable",)
 _OWN = Path(__file__).resolve().parent.parent
 
 
@@ -107,7 +109,7 @@ class Watched:
             changed, files = [str(error.filename)], {}
         if changed:
             return f"{changed[0]} changed while it was exported, so the next export is worked out anew"
-        names = {name.partition(".")[0] for name in list(sys.modules)}
+        names = {name.partition(".")[0] for name in list(sys.modules)} - {*_WRITTEN_ANEW}
         of = _packages()
         packages = sorted({package for name in names for package in of.get(name, ())})
         folders = [path for path in self._read() if path.is_dir()]
@@ -138,7 +140,7 @@ def _modules() -> Iterator[Path]:
     python = [Path(sysconfig.get_path(which)).resolve() for which in ("stdlib", "platstdlib")]
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__dict__", {}).get("__file__")
-        if name == "__main__" or not isinstance(file, str):
+        if name in ("__main__", *_WRITTEN_ANEW) or not isinstance(file, str):
             continue
         path = Path(file).resolve()
         if not path.is_file() or any(path.is_relative_to(_OWN / each) for each in ("exporter", "edgedeploy")):

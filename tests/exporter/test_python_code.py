@@ -123,6 +123,14 @@ def test_a_module_that_was_written_and_imported_meanwhile_is_not_relied_on(folde
     assert "edgedeploy_test_late.py changed" in found
 
 
+def test_a_module_that_torch_writes_anew_in_each_process_does_not_count(folder: Path) -> None:
+    # some converters import it; it lies in a temporary folder, which is another one the next time
+    import torch.distributed.nn  # noqa: F401
+
+    assert "_remote_module_non_scriptable" in sys.modules
+    assert not any("_remote_module" in name for name in (*depends().files, *depends().modules))
+
+
 def test_code_that_does_not_say_what_it_reads_is_told_how(folder: Path) -> None:
     (folder / "mine.py").write_text(CODE.replace('reads=["weights.bin", "pictures"]', "reads=None"))
     found = watched().depends()
