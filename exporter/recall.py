@@ -1,7 +1,8 @@
 """An export that was asked for before, with nothing changed since, is answered from a note of it: no model is loaded.
 
-The note says which bundles the same question led to. The bundles themselves are read and checked, every digest, before they
-are called kept: the note only saves working out, with torch and the data, that they are what is asked for.
+The note says which bundles the same question led to, and what their files were like. The bundles are looked at before they are
+called kept, and where a file is not as it was, every digest is checked again: the note saves working out, with torch and the
+data, that they are what is asked for, and reading gigabytes.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from typing import Any
 
 from edgedeploy import bundle
 from edgedeploy.errors import UserError
-from exporter import ingredients, source_code
+from exporter import ingredients, source_code, stamps
 from exporter.fetch import cache_root
 from exporter.options import Options
 from exporter.outcome import Outcome, Refused
 from exporter.python_code import Depends, inside
 from exporter.runtimes.base import Runtime
 
-VERSION = 4
+VERSION = 5
 NOT_NOTED = (
     "an export of Python code is worked out anew each time, unless nothing failed and reads=[...] in its Subject names the "
     "files and folders that it reads ([] for none)"
@@ -82,7 +83,7 @@ def remember(name: str, outcomes: Sequence[Outcome], depends: Depends) -> None:
     """
     if any(outcome.error is not None and not isinstance(outcome.error, Refused) for outcome in outcomes):
         return
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "subject": outcome.subject, "operator": outcome.operator, "runtime": outcome.runtime, "backend": outcome.backend,
             "path": str(outcome.path), "digest": outcome.digest,
@@ -90,12 +91,19 @@ def remember(name: str, outcomes: Sequence[Outcome], depends: Depends) -> None:
         }
         for outcome in outcomes
     ]  # fmt: skip
-    target = _note(name)
     with contextlib.suppress(OSError):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps({"depends": depends.document(), "rows": rows}), "utf-8")
-        partial.replace(target)
+        for row in rows:
+            row["stamps"] = None if row["refused"] is not None else stamps.as_sealed(Path(str(row["path"])))
+        _write(name, {"depends": depends.document(), "rows": rows})
+
+
+def _write(name: str, note: dict[str, Any]) -> None:
+    """Raises OSError where the cache cannot be written to."""
+    target = _note(name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(note), "utf-8")
+    partial.replace(target)
 
 
 def depends_of_all(names: Iterable[str | None]) -> Depends | str:
@@ -113,6 +121,7 @@ def depends_of_all(names: Iterable[str | None]) -> Depends | str:
 
 def recall(name: str) -> list[Outcome] | None:
     """The answer, all of it kept or refused as before; None where there is none, or a bundle is gone, damaged or another."""
+    anew = False
     try:
         note: dict[str, Any] = json.loads(_note(name).read_text("utf-8"))
         if not Depends(**note["depends"]).hold():
@@ -127,8 +136,13 @@ def recall(name: str) -> list[Outcome] | None:
             there = bundle.read(path)
             if there.digest != row["digest"]:
                 return None
-            bundle.check_files(there)
+            found = stamps.checked(there, row["stamps"])
+            anew = anew or found != row["stamps"]
+            row["stamps"] = found
             outcomes.append(Outcome(*names, path, "kept", there.digest))
     except (OSError, ValueError, LookupError, TypeError, UserError):
         return None
+    if anew:  # checked once more is enough
+        with contextlib.suppress(OSError):
+            _write(name, note)
     return outcomes
