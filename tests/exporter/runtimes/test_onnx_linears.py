@@ -21,7 +21,7 @@ WIDTH, ROWS = 32, 6
 
 
 class Shared(nn.Module):
-    """One layer that is applied three times, as ALBERT's, and projections without a bias, as LeViT's."""
+    """One layer that is applied three times, as in ALBERT, and a projection without a bias, as in LeViT."""
 
     def __init__(self) -> None:
         super().__init__()
