@@ -65,6 +65,8 @@ def test_a_dead_worker_is_reported_and_its_samples_are_kept(
     samples = read_samples(tmp_path)
     assert len(samples.steady) >= 5
     assert len(samples.warmup) == ran["warmup"]["count"]
+    # what is left has what was measured, and no room for more
+    assert (samples.warmup_capacity, samples.steady_capacity) == (len(samples.warmup), len(samples.steady))
 
 
 def test_the_worker_dies_with_its_supervisor(start: Start, models: Path, tmp_path: Path) -> None:
