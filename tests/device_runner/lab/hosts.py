@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from device_runner.cache import cache_root
+from device_runner import bundles
 from device_runner.lab.cluster import invitation
 from device_runner.lab.cluster.home import Address, Home
 
@@ -35,8 +35,9 @@ class Machine:
         self.process: subprocess.Popen[bytes] | None = None
         devices = self.root / "devices.yaml"
         devices.write_text(f"devices:\n  local: {{transport: local, labels: [{name}]}}\n")
-        # the runner is built already, and each host would do it again
-        shutil.copytree(cache_root() / "runner", self.root / "cache" / "runner")
+        # each host would build the runner again
+        built = bundles.build(bundles.host_abi()).root
+        shutil.copytree(built, self.root / "cache" / "runner" / built.name)
         self.environment = {
             **os.environ, "EDGEDEPLOY_STATE": str(self.root / "state"), "EDGEDEPLOY_CACHE": str(self.root / "cache"),
             "EDGEDEPLOY_LAB": str(self.root / "lab"), "EDGEDEPLOY_DEVICES": str(devices),
