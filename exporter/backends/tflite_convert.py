@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from edgedeploy.artifact import Precision
-from exporter.backends import tflite_coverage
+from exporter.backends import tflite_coverage, tflite_file
 from exporter.runtimes.base import Work
 
 _TABLES = "; embedding tables in int8 with a scale per row"
@@ -60,10 +59,5 @@ def convert(float_model: Path, work: Work, precision: Precision, destination: Pa
                 quantiser.add_dynamic_config(".*", kind, 8)
         # "dynamic" for the table, which is looked up in int8; "weight only" would make a float copy of it
         quantiser.add_dynamic_config(".*", name.EMBEDDING_LOOKUP, 8)
-    with tempfile.TemporaryDirectory(prefix="edgedeploy-tflite-") as scratch:
-        # the quantiser takes only names that end as it likes
-        written = Path(scratch) / "converted.tflite"
-        result = quantiser.quantize(None, enable_progress_bar=False, enable_progress_report=False)
-        result.export_model(str(written), overwrite=True)
-        destination.write_bytes(written.read_bytes())
+    tflite_file.write(quantiser.quantize(None, enable_progress_bar=False, enable_progress_report=False), destination)
     return {**_SAID[precision], "stored": tflite_coverage.stored(destination)}

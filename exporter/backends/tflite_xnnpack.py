@@ -5,7 +5,6 @@ One scheme a family for every target: XNNPACK takes int8 weights per channel and
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 from edgedeploy.artifact import Coverage, Port, Precision
 from edgedeploy.errors import UserError
-from exporter.backends import tflite_convert, tflite_coverage, tflite_int8_ends
+from exporter.backends import tflite_convert, tflite_coverage, tflite_file, tflite_int8_ends
 from exporter.backends.precisions import refusal
 from exporter.backends.tflite_ends import ends
 from exporter.backends.tflite_observe import Observed
@@ -179,9 +178,4 @@ def _quantise(
         # "dynamic" keeps the table int8 up to the lookup, which scales the rows it takes; "weight only" would put a
         # DEQUANTIZE of the whole table before it: as small a file, but a float copy of the table in memory
         quantiser.add_dynamic_config(".*", operation.EMBEDDING_LOOKUP, 8)
-    with tempfile.TemporaryDirectory(prefix="edgedeploy-tflite-") as scratch:
-        # the quantiser takes only names that end as it likes
-        written = Path(scratch) / "int8.tflite"
-        result = quantiser.quantize(statistics, enable_progress_bar=False, enable_progress_report=False)
-        result.export_model(str(written), overwrite=True)
-        destination.write_bytes(written.read_bytes())
+    tflite_file.write(quantiser.quantize(statistics, enable_progress_bar=False, enable_progress_report=False), destination)
