@@ -26,6 +26,7 @@ struct Arguments {
   std::string plan, serve, link, bind, poll, cancel, describe, runtime, lib_dir;
   bool detach = false;
   bool hello = false;
+  bool kernels = false;
 };
 
 int refused(const Failure& failure, const char* phase) {
@@ -53,19 +54,20 @@ bool parse_arguments(int argc, char** argv, Arguments* out, Failure* failure) {
     if (known) continue;
     if (strcmp(argv[i], "--detach") == 0) out->detach = true;
     else if (strcmp(argv[i], "--hello") == 0) out->hello = true;
+    else if (strcmp(argv[i], "--kernels") == 0) out->kernels = true;
     else return fail(failure, Code::plan_invalid, "unknown argument: %s", argv[i]);
   }
   int commands = !out->plan.empty() + !out->serve.empty() + !out->link.empty() + !out->poll.empty() + !out->cancel.empty() +
-                 !out->describe.empty() + out->hello;
+                 !out->describe.empty() + out->hello + out->kernels;
   if (commands != 1)
     return fail(failure, Code::plan_invalid,
                 "one of --plan FILE [--detach], --serve FILE [--bind ADDRESS] [--detach], --link FILE, --poll DIR, --cancel DIR, "
-                "--describe MODEL --runtime NAME, --hello");
+                "--describe MODEL --runtime NAME, --hello, --kernels --runtime NAME");
   if (out->detach && out->plan.empty() && out->serve.empty())
     return fail(failure, Code::plan_invalid, "--detach goes with --plan or --serve");
   if (!out->bind.empty() && out->serve.empty()) return fail(failure, Code::plan_invalid, "--bind goes with --serve");
-  if (!out->describe.empty() && out->runtime.empty())
-    return fail(failure, Code::plan_invalid, "--describe needs --runtime");
+  if ((!out->describe.empty() || out->kernels) && out->runtime.empty())
+    return fail(failure, Code::plan_invalid, "%s needs --runtime", out->kernels ? "--kernels" : "--describe");
   return true;
 }
 
@@ -166,6 +168,7 @@ int run(int argc, char** argv) {
   if (!arguments.poll.empty()) return poll_command(arguments.poll.c_str());
   if (!arguments.cancel.empty()) return cancel_command(arguments.cancel.c_str());
   if (!arguments.describe.empty()) return describe_command(arguments.describe, arguments.runtime, lib_dir);
+  if (arguments.kernels) return kernels_command(arguments.runtime, lib_dir);
   if (arguments.hello) return hello_command(arguments.runtime, lib_dir);
   if (!arguments.link.empty()) return link_command(arguments.link);
   if (!arguments.serve.empty()) return serve_command(arguments, lib_dir);

@@ -58,6 +58,31 @@ class DescribeJob : public Job {
   std::string model_, runtime_, lib_dir_;
 };
 
+class KernelsJob : public Job, private NameSink {
+ public:
+  KernelsJob(const std::string& runtime, const std::string& lib_dir) : runtime_(runtime), lib_dir_(lib_dir) {}
+
+  int run(Channel* channel) override {
+    Failure failure;
+    Runtime* runtime = make_runtime(runtime_.c_str());
+    bool done = runtime != nullptr || fail(&failure, Code::plan_invalid, "runtime: \"%s\" is not one of ours", runtime_.c_str());
+    done = done && runtime->open(lib_dir_.c_str(), &failure);
+    if (done && !runtime->registered(this))
+      done = fail(&failure, Code::runtime_error, "%s does not tell which kernels it has", runtime_.c_str());
+    if (!done) return channel->failed(failure);
+    Line line("kernels");
+    channel->send(line.raw("kernels", "[" + kernels_ + "]").raw("backends", "[" + backends_ + "]"));
+    return 0;
+  }
+
+ private:
+  void kernel(const char* name) override { add(name, &kernels_); }
+  void backend(const char* name) override { add(name, &backends_); }
+  static void add(const char* name, std::string* list) { *list += (list->empty() ? "" : ",") + json_string(name); }
+
+  std::string runtime_, lib_dir_, kernels_, backends_;
+};
+
 class VersionJob : public Job {
  public:
   VersionJob(const char* runtime, const std::string& lib_dir) : runtime_(runtime), lib_dir_(lib_dir) {}
@@ -98,6 +123,12 @@ Line hello_line() {
 
 int describe_command(const std::string& model, const std::string& runtime, const std::string& lib_dir) {
   DescribeJob job(model, runtime, lib_dir);
+  FdSink sink(STDOUT_FILENO);
+  return supervise(&job, kLimits, &sink, -1, Phase::describe);
+}
+
+int kernels_command(const std::string& runtime, const std::string& lib_dir) {
+  KernelsJob job(runtime, lib_dir);
   FdSink sink(STDOUT_FILENO);
   return supervise(&job, kLimits, &sink, -1, Phase::describe);
 }

@@ -8,6 +8,7 @@
 namespace edgebench {
 
 int describe_command(const std::string& model, const std::string& runtime, const std::string& lib_dir);
+int kernels_command(const std::string& runtime, const std::string& lib_dir);
 // An empty runtime means all of them.
 int hello_command(const std::string& runtime, const std::string& lib_dir);
 

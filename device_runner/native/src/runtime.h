@@ -48,6 +48,16 @@ class ProfileSink {
   ~ProfileSink() = default;
 };
 
+// What was put into a runtime and can be called by its name.
+class NameSink {
+ public:
+  virtual void kernel(const char* name) = 0;   // more than once where there are several of one operator
+  virtual void backend(const char* name) = 0;
+
+ protected:
+  ~NameSink() = default;
+};
+
 // A buffer of the caller's for one tensor of the model: 64-byte aligned, with 256 readable bytes after it,
 // because XNNPACK reads past the end of a row.
 struct Bound {
@@ -63,6 +73,8 @@ class Runtime {
   // What the library says of itself, or null where it says nothing.
   virtual const char* version() = 0;
   virtual bool supports(const char* backend) = 0;
+  // The kernels and backends that it has; false where the library does not tell.
+  virtual bool registered(NameSink* sink) = 0;
   // Everything an application does before its first inference, for one model.
   virtual bool load(const LoadRequest& request, Failure* failure) = 0;
   virtual bool has_names() = 0;

@@ -119,7 +119,7 @@ void Supervision::forward() {
       continue;
     }
     finished_ = event->string == "end" || event->string == "error" || event->string == "describe" ||
-                event->string == "link";
+                event->string == "link" || event->string == "kernels";
     if (finished_) finished_at_ = now_ns();
     const Json* code = json.get("code");
     if (event->string == "error") final_code_ = exit_code(code_from_name(code ? code->string.c_str() : ""));

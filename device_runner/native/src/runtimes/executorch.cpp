@@ -1,6 +1,8 @@
 // ExecuTorch: a plugin, because its API is C++. Kernels and backends register when their libraries are loaded.
 #include <executorch/extension/module/module.h>
 #include <executorch/extension/tensor/tensor.h>
+#include <executorch/runtime/backend/interface.h>
+#include <executorch/runtime/kernel/operator_registry.h>
 #include <executorch/runtime/platform/runtime.h>
 
 #include <cstdio>
@@ -83,6 +85,16 @@ class ExecuTorchRuntime : public Runtime {
 
   const char* version() override { return nullptr; }
   bool supports(const char*) override { return true; }  // the proxy has asked already
+
+  bool registered(NameSink* sink) override {
+    for (const executorch::runtime::Kernel& kernel : executorch::runtime::get_registered_kernels()) sink->kernel(kernel.name_);
+    for (size_t i = 0; i < executorch::runtime::get_num_registered_backends(); ++i) {
+      Result<const char*> name = executorch::runtime::get_backend_name(i);
+      if (name.ok()) sink->backend(*name);
+    }
+    return true;
+  }
+
   bool has_names() override { return false; }
 
   bool load(const LoadRequest& request, Failure* failure) override {

@@ -23,6 +23,7 @@ class ExecuTorchProxy : public Runtime {
   }
   bool supports(const char* backend) override { return strcmp(backend, "cpu") == 0 || strcmp(backend, "xnnpack") == 0; }
   const char* version() override { return plugin_->version(); }
+  bool registered(NameSink* sink) override { return plugin_->registered(sink); }
   bool load(const LoadRequest& request, Failure* failure) override { return plugin_->load(request, failure); }
   bool has_names() override { return plugin_->has_names(); }
   size_t count(Side side) override { return plugin_->count(side); }

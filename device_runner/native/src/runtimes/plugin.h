@@ -6,7 +6,7 @@
 
 namespace edgebench {
 
-constexpr int kPluginVersion = 3;  // of runtime.h; a plugin of another build is refused
+constexpr int kPluginVersion = 4;  // of runtime.h; a plugin of another build is refused
 constexpr char kPluginEntry[] = "edgebench_plugin";
 
 // Null where the versions differ.
