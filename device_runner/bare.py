@@ -55,7 +55,7 @@ def workload(path: Path, session: Session, shapes: Mapping[str, tuple[int, ...]]
     companions = _companions(path)
     directory = f"checks/{new_id()}"
     try:
-        session.runner.require(runtime)
+        session.runner.require(runtime, [path])
         session.lay_out(directory, session.put({each.name: each for each in companions} | {name: path}))
         description = session.runner.describe(f"{directory}/{name}", runtime, Deadline.after(_DESCRIBE_SEC))
     except RunnerRefused as error:

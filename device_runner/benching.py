@@ -5,13 +5,13 @@ Several devices at once are in `side_by_side`, which does with each of them what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device_runner import accuracy, artifacts, bare, experiment, inventory, plan
+from device_runner import accuracy, artifacts, bare, experiment, inventory, model_fit, plan
 from device_runner.campaign import Campaign
 from device_runner.experiment import Entry, ExperimentFile, Part
 from device_runner.instant import now
@@ -49,18 +49,20 @@ class StillRunning(UserError):
 
 @contextmanager
 def on_device(
-    device: Device, how: Plan, going_on: str | None, progress: StatusLine, *, wait: bool,
+    device: Device, how: Plan, going_on: str | None, progress: StatusLine, *, wait: bool, wanted: Iterable[Path] = (),
     ready: Callable[[Session], None] = lambda session: None,
 ) -> Iterator[Session]:  # fmt: skip
     """The device, for us alone and set as the plan wants it; put back afterwards.
 
     going_on: the experiment whose own launches may still run there. ready: told once the plan is known to mean something
-    there, and before anything is set.
+    there, and before anything is set. wanted: bundles and model files that are to run there; for one that cannot, UserError is
+    raised before anything is put on the device.
     """
+    models = [model for path in wanted if path.exists() for model in model_fit.models(path)]
     progress.now(f"connecting to {device.name}")
     with (
         stopping_raises(),
-        open_session(device, progress.now if wait else None) as session,
+        open_session(device, progress.now if wait else None, models) as session,
         set_for(session, how, going_on, progress, lambda: ready(session)),
     ):
         yield session
@@ -99,7 +101,7 @@ def bench(
     """
     target = inventory.resolve(device) if isinstance(device, str) else device
     found = look(paths, shapes, progress, with_accuracy=with_accuracy)
-    with on_device(target, how, None, progress, wait=wait) as session:
+    with on_device(target, how, None, progress, wait=wait, wanted=found.paths) as session:
         workloads = [found.whole.get(path) or bare.workload(path, session, shapes, seed) for path in found.paths]
         written = set_out(
             found, [(target, how)], seed, shapes, with_accuracy=with_accuracy, passes=passes, identifier=identifier
@@ -133,7 +135,11 @@ def resume(
 
         return over_two.resume(written, part, store, progress, devices=devices, wait=wait)
     device = replace(inventory.resolve(part.device, devices), bundle=part.bundle)
-    with on_device(device, part.plan, identifier, progress, wait=wait) as session, experiment.locked(store, identifier):
+    wanted = [Path(entry.path) for entry in written.entries(part)]
+    with (
+        on_device(device, part.plan, identifier, progress, wait=wait, wanted=wanted) as session,
+        experiment.locked(store, identifier),
+    ):
         return Finished(identifier, run_part(store, written, part, again(written, part, session), session, progress))
 
 

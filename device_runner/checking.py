@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from device_runner import conditions, device_lock, install
+from device_runner import conditions, device_lock, install, model_fit
 from device_runner.conditions import cores, cpu_features, cpus, journal, space, waiting
 from device_runner.conditions.asking import ask
 from device_runner.conditions.heat import hottest
 from device_runner.conditions.system import detect
 from device_runner.deadline import Deadline
 from device_runner.device_cache import cache_of
+from device_runner.offers import summary
 from device_runner.runner import CALL_SEC
 from device_runner.transports.base import NotAuthorised
 from edgedeploy.errors import EdgedeployError, UserError
 
 if TYPE_CHECKING:
+    from device_runner.bundles import RunnerBundle
     from device_runner.conditions.system import System
     from device_runner.inventory.device import Device
     from device_runner.transports.base import Transport
@@ -51,12 +55,15 @@ class Report:
         self.lines.append(Line(name, text, ok))
 
 
-def check(device: Device) -> Report:
-    """Look at the device; nothing is pushed or changed. What is wrong with it is in the report, never raised."""
+def check(device: Device, artifacts: Sequence[Path] = ()) -> Report:
+    """Look at the device; nothing is pushed or changed. What is wrong with it is in the report, never raised.
+
+    artifacts: bundles and model files; whether they can be run there is in it too.
+    """
     report = Report(device)
     try:
         with device_lock.locked(device):
-            _look(report)
+            _look(report, artifacts)
     except device_lock.DeviceInUse as error:
         report.say("free", str(error), False)
     except NotAuthorised as error:
@@ -67,7 +74,7 @@ def check(device: Device) -> Report:
     return report
 
 
-def _look(report: Report) -> None:
+def _look(report: Report, artifacts: Sequence[Path]) -> None:
     transport = report.device.connect()
     try:
         # a transport may connect only when it is first used
@@ -77,7 +84,7 @@ def _look(report: Report) -> None:
         report.facts |= {"transport": transport.kind, "root": who == "0"}
         system = detect(transport, Deadline.after(CALL_SEC))
         report.facts["android"] = system.android
-        needed = _bundle(report, transport)
+        needed = _bundle(report, transport, artifacts)
         _room(report, transport, needed)
         _cache(report, transport)
         _cpu(report, transport)
@@ -87,10 +94,10 @@ def _look(report: Report) -> None:
         transport.close()
 
 
-def _bundle(report: Report, transport: Transport) -> int:
+def _bundle(report: Report, transport: Transport, artifacts: Sequence[Path] = ()) -> int:
     """Which runner fits. Returns the bytes it takes there."""
     abi = install.abi(transport, Deadline.after(CALL_SEC))
-    report.facts |= {"abi": abi, "bundle": None}
+    report.facts |= {"abi": abi, "bundle": None, "artifacts": []}
     report.say("ABI", abi)
     try:
         found, unfit = install.fitting(transport, Deadline.after(CALL_SEC), report.device.bundle)
@@ -103,10 +110,27 @@ def _bundle(report: Report, transport: Transport) -> int:
         report.say("runner", unfit[""], False)
     else:
         report.say("runner", f"{built} is built" + (", which brings its own C library" if found.manifest.loader else ""), True)
-    for runtime, reason in unfit.items():
-        if runtime:
-            report.say(runtime, f"does not run here: {reason}")
+    for runtime, version in found.manifest.runtimes.items():
+        offer = found.manifest.offers.get(runtime)
+        if runtime in unfit:
+            report.say(runtime, f"does not run here: {unfit[runtime]}")
+        else:
+            report.say(runtime, f"{version}, {summary(offer) if offer else 'and nobody could ask it what it can run'}")
+    _artifacts(report, found, unfit, artifacts)
     return sum(file.bytes for file in found.manifest.files)
+
+
+def _artifacts(report: Report, runner: RunnerBundle, unfit: Mapping[str, str], artifacts: Sequence[Path]) -> None:
+    """Which of them can be run here."""
+    for path in artifacts:
+        try:
+            model_fit.require(runner, unfit, model_fit.models(path))
+        except UserError as error:
+            report.say("artifact", str(error), False)
+            report.facts["artifacts"].append({"path": str(path), "fits": False, "why": str(error)})
+        else:
+            report.say("artifact", f"{path} can be run here", True)
+            report.facts["artifacts"].append({"path": str(path), "fits": True, "why": ""})
 
 
 def _room(report: Report, transport: Transport, needed: int) -> None:

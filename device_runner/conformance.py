@@ -44,7 +44,7 @@ def check(
     if not workload.checked:
         return ConformanceReport(False, None, 0, "the bundle has no golden outputs, or states no tolerance")
     say(f"connecting to {device}")
-    with open_session(inventory.resolve(device)) as session:
+    with open_session(inventory.resolve(device), wanted=workload.models) as session:
         say("golden inputs")
         ran = untimed.run(workload, session, max_seconds, lambda status: say(f"golden inputs: {status.phase}"))
     return _judged(workload, *ran)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from device_runner import model_fit
 from device_runner.retry import with_backoff
 from edgedeploy.errors import EdgedeployError, InternalError, TransientError, UserError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from device_runner.bundles import RunnerBundle
     from device_runner.deadline import Deadline
     from device_runner.transports.base import Transport
 
@@ -58,13 +62,16 @@ class Runner:
     """The runner that was installed as `binary`, a path below the transport's work root.
 
     facts: what a record is to say of it besides. unfit: the runtimes that are not there because the device cannot run them, and
-    why. loader: the program that starts it, in the directory of its libraries, where it brings its own C library.
+    why. loader: the program that starts it, in the directory of its libraries, where it brings its own C library. built: the
+    bundle that it is of, where that is known.
     """
 
     def __init__(
-        self, transport: Transport, binary: str, unfit: Mapping[str, str] | None = None, loader: str | None = None
-    ) -> None:
+        self, transport: Transport, binary: str, unfit: Mapping[str, str] | None = None, loader: str | None = None,
+        built: RunnerBundle | None = None,
+    ) -> None:  # fmt: skip
         self.facts: Mapping[str, Any] = {}
+        self.built = built
         self._transport, self._path = transport, binary
         self.unfit = dict(unfit or {})
         self._command = [transport.path(binary)]
@@ -90,10 +97,11 @@ class Runner:
             )
         raise InternalError(f"edgebench {arguments[0]} did not answer: {detail}")
 
-    def require(self, runtime: str) -> None:
-        """Raise UserError, saying why, for a runtime that the device cannot run."""
-        if runtime in self.unfit:
-            raise UserError(f"{runtime} cannot run on this device: {self.unfit[runtime]}")
+    def require(self, runtime: str, files: Iterable[Path] = ()) -> None:
+        """Raise UserError, saying why, for a runtime that the device cannot run, and for a model file that its cannot."""
+        model_fit.refuse_runtime(runtime, self.unfit)
+        if self.built is not None:
+            model_fit.require(self.built, self.unfit, [(runtime, file) for file in files])
 
     def hello(self, deadline: Deadline) -> dict[str, Any]:
         """Build, ABI, CPU, and the versions of the runtimes that are there."""

@@ -13,7 +13,7 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +41,7 @@ from edgedeploy.record import Device as DeviceRecord
 if TYPE_CHECKING:
     from device_runner.device_cache import DeviceCache
     from device_runner.inventory import Device
+    from device_runner.model_fit import Model
 
 #: pushing the largest model over a slow cable
 PUSH_SEC = 1800.0
@@ -179,11 +180,11 @@ class Session:
     def stage_parts(self, workload: Workload, parts: Sequence[Part], feeds: Sequence[Feed]) -> Staged:
         """Push the models of some stages, and inputs.
 
-        Raises UserError for a runtime that the device cannot run and for a device that is full, InternalError when a model
-        changed since it was read.
+        Raises UserError for a runtime that the device cannot run, for a model that its runtime cannot and for a device that is
+        full, InternalError when a model changed since it was read.
         """
         if parts:
-            self.runner.require(workload.artifact.runtime)
+            self.runner.require(workload.artifact.runtime, [part.model for part in parts])
         companions = workload.companions if parts else ()
         files = {path.name: path for path in companions} | {part.name: part.model for part in parts}
         with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
@@ -347,18 +348,19 @@ def _pauses(plan: Plan, look_sec: float | None) -> Iterator[float]:
 
 @contextmanager
 def open_session(
-    device: Device, waiting: Callable[[str], None] | None = None, *, locks: bool = True
+    device: Device, waiting: Callable[[str], None] | None = None, wanted: Iterable[Model] = (), *, locks: bool = True
 ) -> Iterator[Session]:  # fmt: skip
     """The device, for us alone, with the runner installed.
 
-    waiting: given, wait for a device that another process uses, and tell this what for. locks: False where whoever calls holds
+    waiting: given, wait for a device that another process uses, and tell this what for. wanted: models that are to run there;
+    for one that cannot, UserError is raised before anything is put on the device. locks: False where whoever calls holds
     the lock of that machine already, as of another share of this host. Raises DeviceInUse for one that is in
     use, when not waiting; TransientError when it cannot be reached.
     """
     with device_lock.locked(device, waiting) if locks else contextlib.nullcontext():
         transport = with_backoff(device.connect)
         try:
-            with _runner(device, transport) as (inside, cache, runner):
+            with _runner(device, transport, wanted) as (inside, cache, runner):
                 session = Session(device, inside, cache, runner, runner.hello(Deadline.after(CALL_SEC)))
                 session.sweep()
                 yield session
@@ -367,13 +369,14 @@ def open_session(
 
 
 @contextmanager
-def _runner(device: Device, transport: Transport) -> Iterator[tuple[Transport, DeviceCache, Runner]]:
+def _runner(device: Device, transport: Transport, wanted: Iterable[Model]) -> Iterator[tuple[Transport, DeviceCache, Runner]]:
     """The runner that the device is to have, the transport to what is its work root, and the cache there."""
     if device.bundle == "app":
         from device_runner.app.entering import entered
 
-        with entered(transport) as (inside, runner), leasing(device, inside) as cache:
+        with entered(transport, wanted) as (inside, runner), leasing(device, inside) as cache:
             yield inside, cache, runner
     else:
+        chosen = install.choose(transport, Deadline.after(CALL_SEC), device.bundle, wanted)
         with leasing(device, transport) as cache:
-            yield transport, cache, install.runner(transport, Deadline.after(PUSH_SEC), device.bundle, cache)
+            yield transport, cache, install.put(chosen, transport, Deadline.after(PUSH_SEC), cache)

@@ -271,7 +271,8 @@ def _measure(
 
     try:
         going_on = written.id if resumes else None
-        with benching.on_device(device, part.plan, going_on, relay, wait=waits, ready=ready) as session:
+        wanted = [Path(entry.path) for entry in written.entries(part)]
+        with benching.on_device(device, part.plan, going_on, relay, wait=waits, wanted=wanted, ready=ready) as session:
             benching.run_part(store, written, part, benching.again(written, part, session), session, relay)
     except (KeyboardInterrupt, EOFError, BrokenPipeError):
         # stopped, or nobody is there any more to measure for

@@ -91,6 +91,11 @@ class Workload:
         return tuple(product for part in self.parts for product in part.outputs if product.kept)
 
     @property
+    def models(self) -> list[tuple[str, Path]]:
+        """The runtime and the file of each stage."""
+        return [(self.artifact.runtime, part.model) for part in self.parts]
+
+    @property
     def cases(self) -> int:
         """How many cases each input has; the first is the one that is timed."""
         return len(self.feeds[0].data)

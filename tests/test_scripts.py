@@ -15,7 +15,7 @@ SCRIPTS = (
     "bench_again", "bench_app", "bench_cluster", "bench_distillation", "bench_export", "bench_lab", "bench_matrix",
     "bench_repeatability", "bench_runner", "bench_tiers", "bench_until",
     "build_apk", "build_runner", "build_wheel", "check_aarch64",
-    "fuzz", "train_weights", "write_schemas",
+    "fuzz", "train_weights", "write_offers", "write_schemas",
 )  # fmt: skip
 
 

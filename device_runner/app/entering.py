@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device_runner import install
+from device_runner import bundles, install, model_fit
 from device_runner.app import build
 from device_runner.app.runner import AppRunner
 from device_runner.app.sources import ID
@@ -21,6 +21,7 @@ from edgedeploy import __version__
 from edgedeploy.errors import EdgedeployError, UserError
 
 if TYPE_CHECKING:
+    from device_runner.model_fit import Model
     from device_runner.transports.base import Transport
 
 INSTALL_SEC = 600.0
@@ -40,16 +41,21 @@ _HINTS = {
 
 
 @contextmanager
-def entered(transport: Transport) -> Iterator[tuple[AppTransport, AppRunner]]:
+def entered(transport: Transport, wanted: Iterable[Model] = ()) -> Iterator[tuple[AppTransport, AppRunner]]:
     """Inside, the app is installed. Afterwards it is gone, unless it was there before, or holds launches to be fetched.
 
-    Raises UserError for what is no phone, for an app that is not built, and where the phone refuses it.
+    wanted: models that are to run in it. Raises UserError for what is no phone, for an app that is not built, for a model that
+    its runtimes cannot run, and where the phone refuses the app.
     """
     deadline = Deadline.after(INSTALL_SEC)
     there = with_backoff(lambda: install.abi(transport, deadline))
     if not there.startswith("android-"):
         raise UserError("--in-app is for Android phones; this device has no apps")
     app = build.find(there)
+    # what the app was built with; where only the app was brought to this host, the runtime itself refuses what it cannot run
+    built = bundles.find(there)
+    if built is not None:
+        model_fit.require(built, {}, wanted)
     installed = is_installed(transport, deadline)
     try:
         ensure(transport, app, installed, deadline)
@@ -59,7 +65,7 @@ def entered(transport: Transport) -> Iterator[tuple[AppTransport, AppRunner]]:
             _undo(transport, installed)
         raise
     try:
-        yield inside, AppRunner(inside, {"app": ID, "version": __version__, "build": app.key[:16]})
+        yield inside, AppRunner(inside, {"app": ID, "version": __version__, "build": app.key[:16]}, built)
     finally:
         # whatever ended it, a device that is out of reach included: what cannot be removed now is removed by who resumes
         with contextlib.suppress(EdgedeployError):

@@ -20,6 +20,7 @@ from edgedeploy.errors import InternalError, TransientError, UserError
 
 if TYPE_CHECKING:
     from device_runner.app.transport import AppTransport
+    from device_runner.bundles import RunnerBundle
     from device_runner.deadline import Deadline
 
 COMPONENT = f"{ID}/.BenchInstrumentation"
@@ -60,9 +61,10 @@ class _Watched:
 class AppRunner(Runner):
     """See Runner. `facts` goes into the record of the device."""
 
-    def __init__(self, transport: AppTransport, facts: Mapping[str, Any]) -> None:
+    def __init__(self, transport: AppTransport, facts: Mapping[str, Any], built: RunnerBundle | None = None) -> None:
         self._app, self._shell = transport, transport.inner
         self.unfit: dict[str, str] = {}
+        self.built = built
         self.facts = {"in_app": dict(facts)}
         self._watched: dict[str, _Watched] = {}
 

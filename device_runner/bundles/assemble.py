@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from device_runner.bundles import archives, c_library, cmake, fetch, given, prebuilt
+from device_runner.bundles import abilities, archives, c_library, cmake, fetch, given, prebuilt
 from device_runner.bundles.located import MANIFEST, BundleFile, BundleManifest, RunnerBundle, default_root, read_bundle
 from device_runner.bundles.pins import LICENCES, Package, Pins, load_pins
 from device_runner.bundles.sources import sources_digest
 from device_runner.bundles.toolchain import Toolchain, find_toolchain
+from device_runner.offers import Offer
 from edgedeploy import __version__
 from edgedeploy.errors import InternalError, UserError
 
@@ -54,13 +55,15 @@ def build(
             work = Path(scratch, "work")
             if pins.packages_of is None:
                 put, versions = _make(pins, files, toolchain, sanitize, made, work, say)
+                offers = abilities.of(pins, put, made, say)
             else:
                 # the same program and libraries: not compiled again
                 elsewhere = work / "base" if archives_given or sanitize else None
                 base = build(pins.packages_of, elsewhere, sanitize=sanitize, archives_given=archives_given, say=say)
                 put, versions = _with_c_library(base, toolchain, pins.machine, made)
+                offers = base.manifest.offers
             loader = c_library.loader(pins.machine) if pins.portable else None
-            _finish(pins.abi, key, toolchain.description, put, versions, loader, made)
+            _finish(pins.abi, key, toolchain.description, put, versions, loader, made, offers)
             _replace(made, root, Path(scratch, "old"))
         say(f"built {root}")
         finished = read_bundle(root)
@@ -137,13 +140,15 @@ def _with_c_library(
 
 
 def _finish(
-    abi: str, key: str, compiler: str, files: Sequence[BundleFile], versions: dict[str, str], loader: str | None, made: Path
-) -> None:
+    abi: str, key: str, compiler: str, files: Sequence[BundleFile], versions: dict[str, str], loader: str | None, made: Path,
+    offers: dict[str, Offer],
+) -> None:  # fmt: skip
     for file in files:
         (made / file.path).chmod(0o755 if file.path.startswith(("bin/", "lib/lib", "lib/ld-")) else 0o644)
     manifest = BundleManifest(
-        abi=abi, key=key, sources=sources_digest(abi), compiler=compiler, runtimes=versions, loader=loader, files=tuple(files)
-    )
+        abi=abi, key=key, sources=sources_digest(abi), compiler=compiler, runtimes=versions, loader=loader, offers=offers,
+        files=tuple(files),
+    )  # fmt: skip
     (made / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", "utf-8")
     made.chmod(0o755)
 

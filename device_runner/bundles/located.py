@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from device_runner.bundles.pins import pins_file
 from device_runner.bundles.sources import sources_digest
 from device_runner.cache import cache_root
+from device_runner.offers import Offer
 from edgedeploy.errors import UserError
 
 MANIFEST = "bundle.json"
@@ -36,6 +37,9 @@ class BundleFile(BaseModel):
     #: who made this of somebody else's library; None where its maker did
     repackaged: str | None = None
 
+    def is_library_of(self, runtime: str) -> bool:
+        return self.runtime == runtime and self.path.startswith("lib/")
+
 
 class BundleManifest(BaseModel):
     """bundle.json."""
@@ -53,6 +57,8 @@ class BundleManifest(BaseModel):
     runtimes: dict[str, str]
     #: the program of the bundle that starts the runner, where it brings its own C library
     loader: str | None = None
+    #: runtime -> what it can run; one of libraries that nobody could ask is not in it
+    offers: dict[str, Offer] = {}
     files: tuple[BundleFile, ...]
 
 
@@ -62,6 +68,10 @@ class RunnerBundle:
 
     root: Path
     manifest: BundleManifest
+
+    def libraries(self, runtime: str) -> list[Path]:
+        """Those of that runtime alone."""
+        return [self.root / file.path for file in self.manifest.files if file.is_library_of(runtime)]
 
     @property
     def binary(self) -> Path:

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from device_runner.bundles.pins import LICENCES, load_pins, pins_file
+from device_runner.offers.offer import KNOWN
 from edgedeploy import __version__
 
 _HERE = Path(__file__).resolve().parent
@@ -25,6 +26,7 @@ def sources_digest(abi: str) -> str:
         *([pins_file(base)] if base else []),
         *(_HERE / name for name in _BUILDERS),
         *sorted(LICENCES.glob("*.txt")),
+        *sorted(KNOWN.glob("*.json")),
     ]
     for path in [*native, *others]:
         name = path.relative_to(NATIVE).as_posix() if path.is_relative_to(NATIVE) else path.name

@@ -113,8 +113,38 @@ def _entry(abi: str) -> dict[str, Any]:
         "abi": abi, "built": found is not None, "path": str(found.root) if found else None,
         "current": found is not None and found.manifest.sources == bundles.sources_digest(abi),
         "runtimes": found.manifest.runtimes if found else {package.runtime: package.is_version for package in pinned},
+        "offers": {name: offer.versions for name, offer in found.manifest.offers.items()} if found else None,
         "libraries": libraries,
     }  # fmt: skip
+
+
+@command.command("show")
+@click.argument("abi")
+@_json
+def show(abi: str, as_json: bool) -> None:
+    """Show what the runtimes of a built runner can run, and every file of it with where it is from.
+
+    A model that asks for more is refused before anything is pushed. With --json: all of it, each operator with its version.
+
+    \b
+    Examples:
+      edgedeploy bundles show android-arm64
+      edgedeploy bundles show linux-x86_64 --json
+    """
+    from device_runner import bundles
+    from device_runner.offers import summary
+    from edgedeploy.terminal import clean
+
+    built = bundles.locate(abi)
+    if as_json:
+        click.echo(json.dumps({"path": str(built.root), **built.manifest.model_dump(mode="json")}, indent=1))
+        return
+    for runtime, version in built.manifest.runtimes.items():
+        offer = built.manifest.offers.get(runtime)
+        click.echo(clean(f"{runtime} {version}: {summary(offer) if offer else 'nobody could ask it what it can run'}", 500))
+    for file in built.manifest.files:
+        where = f"{file.package} {file.version}" + (" (third party)" if file.repackaged else "")
+        click.echo(clean(f"{file.path}  {file.bytes / 1e6:.1f} MB  {where}  {file.licence}", 500))
 
 
 @command.command("verify")

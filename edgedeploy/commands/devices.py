@@ -138,19 +138,29 @@ def show(name: str, file: Path | None, as_json: bool) -> None:
 
 @command.command("check")
 @click.argument("name", shell_complete=device_names)
+@click.option(
+    "--artifact",
+    "artifacts",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="A bundle, a model file, or a directory of bundles: can NAME run it? May be given again.",
+)
 @_common
-def check(name: str, file: Path | None, as_json: bool) -> int:
+def check(name: str, artifacts: tuple[Path, ...], file: Path | None, as_json: bool) -> int:
     """Look whether NAME can be measured on. Nothing is pushed or changed. The exit code is 1 when it cannot.
 
     \b
     Examples:
       edgedeploy devices check rpi5
+      edgedeploy devices check pixel7 --artifact artifacts
       edgedeploy devices check adb:28251FDH2000AB --json
     """
     from device_runner import checking, inventory
+    from device_runner.artifacts import find
     from edgedeploy.terminal import clean
 
-    report = checking.check(inventory.resolve(name, file))
+    report = checking.check(inventory.resolve(name, file), find(artifacts) if artifacts else ())
     if as_json:
         lines = [{"name": line.name, "ok": line.ok, "text": line.text} for line in report.lines]
         click.echo(json.dumps({"device": _described(report.device), "lines": lines, **report.facts}, indent=1))

@@ -23,6 +23,7 @@ from device_runner.transports.local import LocalTransport
 from edgedeploy.errors import UserError
 from edgedeploy.progress import StatusLine
 from tests.bench_hosts import bionic, contained, debian
+from tests.device_runner import too_new
 from tests.device_runner.conftest import BRIEF
 from tests.device_runner.native.conftest import CACHE
 
@@ -115,7 +116,7 @@ def test_which_abi(tmp_path: Path, machine: str, linkers: str, abi: str) -> None
 def test_a_device_without_a_runner(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="32-bit programs only"):
         install.abi(Saying(tmp_path, {"uname": b"aarch64\n", "ls": b"/system/bin/linker\n"}), deadline())
-    with pytest.raises(UserError, match="no runner for 'linux-riscv64'; choose one of android-arm64"):
+    with pytest.raises(UserError, match=r"no bundle fits .*: it is linux-riscv64, and there are bundles for android-arm64"):
         install.runner(Saying(tmp_path, {"uname": b"riscv64\n", "ls": b""}), deadline())
 
 
@@ -187,6 +188,22 @@ def test_a_bundle_with_its_own_c_library(
         assert os.access(loader[0], os.X_OK)
 
 
+def test_an_old_board_without_the_bundle_for_it(boards: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was looked for: the one that does not fit, and why, and the one that would, which is not built."""
+    elsewhere = tmp_path / "cache/runner"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "linux-aarch64").symlink_to(CACHE / "runner/linux-aarch64")
+    monkeypatch.setenv("EDGEDEPLOY_CACHE", str(elsewhere.parent))
+    device = Saying(tmp_path / "board", {"uname": b"aarch64\n", "ls": b"", "cat": auxv(4096), "getconf": b"glibc 2.28\n"})
+    with pytest.raises(
+        UserError,
+        match=r"no bundle fits this device: .* of linux-aarch64 .* needs glibc 2\.34, and this device has 2\.28; "
+        "the native runner for linux-aarch64-portable is not built; build it with: edgedeploy bundles build --abi",
+    ):
+        install.runner(device, deadline())
+    assert not list((tmp_path / "board").rglob("*")), "nothing was pushed"
+
+
 @pytest.mark.parametrize(("libc", "portable"), [(b"glibc 2.36\n", False), (b"glibc 2.28\n", True)])
 def test_check_names_the_runner_that_bench_would_take(boards: None, tmp_path: Path, libc: bytes, portable: bool) -> None:
     said = Saying(tmp_path, {"uname": b"aarch64\n", "ls": b"", "cat": auxv(4096), "getconf": libc})
@@ -197,6 +214,29 @@ def test_check_names_the_runner_that_bench_would_take(boards: None, tmp_path: Pa
     (runner,) = (line.text for line in report.lines if line.name == "runner")
     assert ("its own C library" in runner) == portable
     assert not (tmp_path / "runners").exists(), "nothing is pushed"
+
+
+def test_check_says_what_was_looked_for(tmp_path: Path) -> None:
+    report = checking.Report(Device("board", Target("local")))
+    checking._bundle(report, Saying(tmp_path, {"uname": b"riscv64\n", "ls": b""}))
+    assert not report.usable
+    (runner,) = (line.text for line in report.lines if line.name == "runner")
+    assert "it is linux-riscv64, and there are bundles for android-arm64, android-x86_64, linux-aarch64" in runner
+
+
+def test_check_says_which_artifacts_fit(tmp_path: Path, fast: Path) -> None:
+    new = too_new.onnx(tmp_path / "new.onnx", 99)
+    report = checking.Report(Device("host", Target("local")))
+    checking._bundle(report, LocalTransport(tmp_path / "device"), [fast, new])
+    assert [entry["fits"] for entry in report.facts["artifacts"]] == [True, False]
+    assert not report.usable
+    lines = {line.text: line.ok for line in report.lines if line.name == "artifact"}
+    assert lines.pop(f"{fast} can be run here") is True
+    ((text, ok),) = lines.items()
+    assert "opset 99" in text
+    assert ok is False
+    assert any(line.name == "onnx" and "opset" in line.text for line in report.lines)
+    assert not list((tmp_path / "device").rglob("*")), "nothing is pushed"
 
 
 def test_check_says_which_runtime_does_not_run(tmp_path: Path) -> None:

@@ -16,9 +16,11 @@ from device_runner import bundles, inventory
 from device_runner.benching import bench
 from device_runner.results.store import Store
 from device_runner.session import open_session
+from edgedeploy.errors import UserError
 from edgedeploy.progress import StatusLine
 from tests.bench_hosts import bionic
 from tests.bench_hosts.adbd import AdbServer, Phone
+from tests.device_runner import too_new
 from tests.device_runner.conftest import BRIEF
 from tests.device_runner.native.conftest import CACHE
 
@@ -49,6 +51,31 @@ def phone(abi: str, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 def name(phone: Phone, server: AdbServer, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
     return f"adb:{phone.serial}"
+
+
+def test_a_model_that_asks_for_too_much_is_refused_and_the_phone_left_as_it_is(
+    phone: Phone, name: str, store: Store, models: Path, tmp_path: Path
+) -> None:
+    asked = {
+        r"opset 27 of ai\.onnx \(it has 26 at most\)": too_new.onnx(tmp_path / "new.onnx", 27),
+        r"the operator FULLY_CONNECTED in version 11 \(it has version 10 at most\)": too_new.tflite(
+            tmp_path / "new.tflite", models / "image.tflite", "FULLY_CONNECTED", 11
+        ),
+        r"the kernel aten::imbedding\.out": too_new.executorch(
+            tmp_path / "new.pte", models / "text.pte", "aten::embedding", "aten::imbedding"
+        ),
+    }
+
+    def there() -> set[Path]:
+        return {path for path in phone.inside("/data").rglob("*") if not path.is_dir()}
+
+    before = there()
+    for lacking, model in asked.items():
+        # one that fits goes along, and is not sent either
+        with pytest.raises(UserError, match=lacking):
+            bench([models / "image.onnx", model], name, BRIEF, store, 0, {}, StatusLine(io.StringIO()), lambda identifier: None)
+    assert there() == before
+    assert not [path for path in before if path.name == "edgebench"], "this test comes before those that put something there"
 
 
 def test_the_phone_gets_the_runner_for_android(abi: str, name: str) -> None:

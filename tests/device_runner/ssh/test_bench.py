@@ -25,7 +25,7 @@ from edgedeploy.record import Limits, Plan
 from tests.bench_hosts import fault_proxy, sshd
 from tests.bench_hosts.fault_proxy import FaultProxy
 from tests.bench_hosts.sshd import Sshd
-from tests.device_runner import tiny
+from tests.device_runner import tiny, too_new
 from tests.device_runner.conftest import BRIEF
 from tests.device_runner.ssh.conftest import eventually
 from tests.device_runner.test_launch_ends import processes_of
@@ -83,6 +83,29 @@ def during_launch(work: Path, index: int, act: Callable[[Path], None]) -> thread
     thread = threading.Thread(target=wait)
     thread.start()
     return thread
+
+
+def test_a_model_that_asks_for_too_much_is_refused_and_the_board_left_as_it_is(
+    cable: FaultProxy, work: Path, store: Store, models: Path, tmp_path: Path
+) -> None:
+    asked = {
+        r"opset 99 of ai\.onnx": too_new.onnx(tmp_path / "new.onnx", 99),
+        r"the operator FULLY_CONNECTED in version 30": too_new.tflite(
+            tmp_path / "new.tflite", models / "image.tflite", "FULLY_CONNECTED", 30
+        ),
+        r"the kernel aten::imbedding\.out": too_new.executorch(
+            tmp_path / "new.pte", models / "text.pte", "aten::embedding", "aten::imbedding"
+        ),
+    }
+
+    def there() -> list[Path]:
+        return sorted(path for path in work.rglob("*") if not path.is_dir())
+
+    before = there()
+    for lacking, model in asked.items():
+        with pytest.raises(UserError, match=lacking):
+            run(store, models / "image.onnx", model)
+    assert there() == before
 
 
 def test_every_runtime_and_a_bundle_whose_outputs_are_the_hosts(
