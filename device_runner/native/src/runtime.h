@@ -74,7 +74,7 @@ class Runtime {
   virtual const char* version() = 0;
   virtual bool supports(const char* backend) = 0;
   // The kernels and backends that it has; false where the library does not tell.
-  virtual bool registered(NameSink* sink) = 0;
+  virtual bool registered(NameSink*) { return false; }
   // Everything an application does before its first inference, for one model.
   virtual bool load(const LoadRequest& request, Failure* failure) = 0;
   virtual bool has_names() = 0;

@@ -57,7 +57,6 @@ class LiteRtRuntime : public Runtime {
   }
 
   const char* version() override { return nullptr; }  // the library does not tell
-  bool registered(NameSink*) override { return false; }
   bool supports(const char* backend) override { return strcmp(backend, "cpu") == 0 || strcmp(backend, "xnnpack") == 0; }
   bool has_names() override { return true; }
 

@@ -55,7 +55,6 @@ class OnnxRuntime : public Runtime {
   }
 
   const char* version() override { return version_; }
-  bool registered(NameSink*) override { return false; }
   bool supports(const char* backend) override { return strcmp(backend, "cpu") == 0; }
   bool has_names() override { return true; }
 

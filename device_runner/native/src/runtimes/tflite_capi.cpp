@@ -44,7 +44,6 @@ class TfliteRuntime : public Runtime {
   }
 
   const char* version() override { return api_.TfLiteVersion(); }
-  bool registered(NameSink*) override { return false; }
   bool supports(const char* backend) override { return strcmp(backend, "cpu") == 0 || strcmp(backend, "xnnpack") == 0; }
   bool has_names() override { return true; }
 
