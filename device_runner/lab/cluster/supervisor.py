@@ -5,6 +5,7 @@ It uses the queue's file as the head's actor does, on the same machine; what it 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from device_runner.lab.sqlite_queue import SqliteQueue
 _TURN_SEC = 0.5
 #: between two looks at each host's devices.yaml and attached phones
 _HELLO_SEC = 10.0
+#: a host that comes back at once is there a second time until Ray has found its first node dead
+_TWICE_SEC = 30.0
 
 
 @dataclass
@@ -46,7 +49,8 @@ class ClusterSupervisor:
         self._tasks = Tasks(head)
         self._sites: dict[str, _Site] = {}
         self._told: list[dict[str, Any]] | None = None
-        self._left_out: set[str] = set()
+        #: nodes whose name another one has, and since when
+        self._twice: dict[str, float] = {}
 
     def run(self) -> None:
         """Until KeyboardInterrupt, which stops the workers first."""
@@ -90,13 +94,14 @@ class ClusterSupervisor:
         for node in self._sites.keys() - nodes.keys():
             self._lose(self._sites.pop(node))
         taken = {site.name for site in self._sites.values()}
+        self._twice = {node: since for node, since in self._twice.items() if node in nodes}
         for node, name in nodes.items():
-            if node in self._sites or node in self._left_out:
+            if node in self._sites:
                 continue
             if name in taken:
-                self._left_out.add(node)
-                self._say("", f"another host is called {name} too and gets no work; invite it under a name of its own")
+                self._leave_out(node, name)
                 continue
+            self._twice.pop(node, None)
             taken.add(name)
             self._welcome(node, name)
         for site in self._sites.values():
@@ -105,6 +110,13 @@ class ClusterSupervisor:
         if told != self._told:
             self._told = told
             self._head.tell_hosts.remote(told)
+
+    def _leave_out(self, node: str, name: str) -> None:
+        """For as long as another has its name; said once, when that is no host that has just come back."""
+        since = self._twice.setdefault(node, time.monotonic())
+        if time.monotonic() - since > _TWICE_SEC:
+            self._twice[node] = math.inf
+            self._say("", f"another host is called {name} too and gets no work; invite it under a name of its own")
 
     def _welcome(self, node: str, name: str) -> None:
         import ray

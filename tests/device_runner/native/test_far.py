@@ -462,7 +462,7 @@ def test_a_link_that_comes_back_is_a_gap_and_no_sample(
     assert gap["after"] == before
     assert gap["elapsed_ns"] > 0
     steady = read_samples(near).steady
-    assert len(steady) == len(crossings(near)[1]) == 3000
+    assert len(steady) == len(crossings(near)[1]) >= 3000
     assert steady[before - 1].sum() <= gap["start_ns"]
     assert gap["start_ns"] + gap["elapsed_ns"] <= steady[before][0], "no sample has the gap in it"
     assert ran["steady"]["elapsed_ns"] <= steady[-1].sum() - steady[0][0] - gap["elapsed_ns"] + 1_000_000
