@@ -132,7 +132,7 @@ def _run(
         if resumes:
             stack.enter_context(experiment.locked(store, written.id))
         for name in names:
-            crew.start(name, (str(store), written, devices[name], resumes, waits))
+            crew.start(name, (str(store), written, devices[name], waits))
         try:
             crew.work(lambda: stack.enter_context(experiment.locked(store, written.id)))
         except BaseException:
@@ -255,7 +255,7 @@ class _Crew:
 
 
 def _measure(
-    connection: Connection[Any, Any], root: str, written: ExperimentFile, device: Device, resumes: bool, waits: bool
+    connection: Connection[Any, Any], root: str, written: ExperimentFile, device: Device, waits: bool
 ) -> None:
     """In the device's own process: its part, from the connection to the committed runs."""
     for number in _TERMINAL:
@@ -270,9 +270,9 @@ def _measure(
         connection.recv()
 
     try:
-        going_on = written.id if resumes else None
+        # a launch of this very experiment may run there, also of one that has just begun: by another name of the machine
         wanted = [Path(entry.path) for entry in written.entries(part)]
-        with benching.on_device(device, part.plan, going_on, relay, wait=waits, wanted=wanted, ready=ready) as session:
+        with benching.on_device(device, part.plan, written.id, relay, wait=waits, wanted=wanted, ready=ready) as session:
             benching.run_part(store, written, part, benching.again(written, part, session), session, relay)
     except (KeyboardInterrupt, EOFError, BrokenPipeError):
         # stopped, or nobody is there any more to measure for
