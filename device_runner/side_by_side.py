@@ -254,9 +254,7 @@ class _Crew:
                 self._progress.line(f"{name}: waits for {why}")
 
 
-def _measure(
-    connection: Connection[Any, Any], root: str, written: ExperimentFile, device: Device, waits: bool
-) -> None:
+def _measure(connection: Connection[Any, Any], root: str, written: ExperimentFile, device: Device, waits: bool) -> None:
     """In the device's own process: its part, from the connection to the committed runs."""
     for number in _TERMINAL:
         signal.signal(number, signal.SIG_IGN)
