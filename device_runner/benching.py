@@ -15,6 +15,7 @@ from device_runner import accuracy, artifacts, bare, experiment, inventory, mode
 from device_runner.campaign import Campaign
 from device_runner.experiment import Entry, ExperimentFile, Part
 from device_runner.instant import now
+from device_runner.plans import in_turns
 from device_runner.results.store import Store
 from device_runner.session import open_session
 from edgedeploy import bundle
@@ -176,6 +177,7 @@ def set_out(
     entries: list[Entry] = []
     parts = []
     for device, how in wanted:
+        in_turns.check(how, len(found.paths), device.bundle)
         these = [
             Entry(
                 run=experiment.run_id(identifier, len(entries) + place), path=str(path.resolve()),

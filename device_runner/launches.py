@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from device_runner.compare import conforms
 from device_runner.conditions import app_heat
-from device_runner.plans import MODES, throughput
+from device_runner.plans import MODES, in_turns, throughput
 from device_runner.plans.mode import broken_rules
 from device_runner.results.statistics import quantile
 from device_runner.tiers import crossings
@@ -59,6 +59,8 @@ def entry(
     steady = measured.samples.steady
     if not reasons and not len(steady):
         reasons.append("there is no steady sample")
+    elif not reasons and plan.turn_ms is not None:
+        reasons += in_turns.broken(plan, measured)
     elif not reasons and plan.mode in MODES and MODES[plan.mode].lasts:
         reasons += broken_rules(plan, measured.samples)
     launch = Launch(

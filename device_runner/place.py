@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,6 +42,8 @@ class Place(Protocol):
     def stage(self, workload: Workload) -> Staged: ...
 
     def start(self, directory: str, staged: Staged, document: dict[str, Any]) -> None: ...
+
+    def start_together(self, wanted: Sequence[tuple[str, Staged, dict[str, Any]]]) -> None: ...
 
     def left_behind(self, directory: str) -> bool: ...
 

@@ -23,10 +23,17 @@ OUTPUTS = "outputs"
 
 
 def document(
-    workload: Workload, plan: Plan, *, outputs: bool, load_cold: bool = True, also: tuple[str, ...] = ()
+    workload: Workload,
+    plan: Plan,
+    *,
+    outputs: bool,
+    load_cold: bool = True,
+    also: tuple[str, ...] = (),
+    in_turns: int = 0,
 ) -> dict[str, Any]:
     """The plan.json of one launch. `outputs`: whether every case is run once after the timing, and kept. also: what a pass of
-    its own asks for, "profile" or "memory"."""
+    its own asks for, "profile" or "memory". in_turns: how many launches are started together to take turns, each of which has
+    so many times as long."""
     files = {id(feed): input_file(index) for index, feed in enumerate(workload.feeds)}
     first, *later = (_stage(part, files) for part in workload.parts)
     return {
@@ -40,13 +47,14 @@ def document(
         "cases": workload.cases,
         "warmup": _limits(plan.warmup),
         "steady": _limits(plan.steady),
-        "max_seconds": plan.max_seconds,
+        "max_seconds": plan.max_seconds * max(1, in_turns),
         "max_memory_mb": plan.max_memory_mb,
         "write_outputs": OUTPUTS if outputs else None,
         "output_cases": workload.cases,
         "load_cold": load_cold,
         **({"streams": plan.streams} if plan.streams > 1 else {}),
         **dict.fromkeys(also, True),
+        **({"turn_ms": plan.turn_ms} if in_turns else {}),
         **({"spin_percent": workload.spin_percent} if workload.spin_percent else {}),
     }
 

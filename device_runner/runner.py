@@ -115,6 +115,12 @@ class Runner:
         """Start the plan in `directory`, which was just laid out, detached. Raises RunnerRefused when the plan is wrong."""
         self._start(directory, ["--plan", self._transport.path(f"{directory}/plan.json")], deadline)
 
+    def start_together(self, directories: Sequence[str], deadline: Deadline) -> None:
+        """Start the plans in several directories, detached, to take turns. Raises RunnerRefused when one of them is wrong."""
+        first, *others = (self._transport.path(f"{directory}/plan.json") for directory in directories)
+        beside = [word for path in others for word in ("--beside", path)]
+        self._start(directories[0], ["--plan", first, *beside], deadline)
+
     def serve(self, directory: str, deadline: Deadline, bind: str = "") -> None:
         """Start the far side whose plan is in `directory`, detached; its `serving` event is in its events once it is up.
 

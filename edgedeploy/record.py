@@ -50,6 +50,8 @@ class Plan(Strict):
     until: Annotated[float, Field(gt=0, lt=1)] | None = None
     #: device time after which no block of launches is begun
     budget_sec: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = None
+    #: launches of a block run side by side and take turns of so many milliseconds; None: one after the other
+    turn_ms: Annotated[int, Field(ge=1, le=1000)] | None = None
     gates: Gates = Gates()
     preparation: Preparation = Preparation()
 

@@ -35,6 +35,8 @@ class How(Strict):
     until_percent: Annotated[float, Field(ge=0.05, le=50)] | None = None
     #: with until_percent: begin no more launches after so much time on the device
     budget_sec: Annotated[float, Field(ge=1, le=MAX_SECONDS)] | None = None
+    #: launches of a block side by side, in turns of a few milliseconds
+    in_turns: Annotated[bool, Field(strict=True)] = False
     #: of mode throughput
     streams: Annotated[int, Field(ge=1, le=MAX_STREAMS, strict=True)] | None = None
     threads: Annotated[int, Field(ge=1, le=MAX_THREADS, strict=True)] | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from device_runner.plans.in_turns import TURN_MS
 from edgedeploy.errors import UserError
 from edgedeploy.record import Limits, Plan
 
@@ -53,6 +54,7 @@ class Mode:
             ),
             max_seconds=values["max_seconds"], max_memory_mb=int(values.get("max_memory_mb", Plan().max_memory_mb)),
             until=values.get("until"), budget_sec=values.get("budget_sec"),
+            turn_ms=TURN_MS if values.get("in_turns") else None,
         )  # fmt: skip
 
 

@@ -103,6 +103,8 @@ def _how(record: RunRecord) -> str:
         asked = f"mode {plan.mode}, {asked}"
     if plan.streams > 1:
         asked += f", {plan.streams} streams"
+    if plan.turn_ms is not None:
+        asked += f" in turns of {plan.turn_ms} ms"
     return (
         f"{asked}, {plan.threads} thread{'s' if plan.threads > 1 else ''}{pinned}{_held(plan)}, "
         f"device {device.name} ({model}, {target_of(device.facts) or 'unknown ISA'}){_beyond(record)}; "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from device_runner.plans import in_turns
 from device_runner.results import contexts
 from device_runner.results.statistics import MIN_LAUNCHES, ratio, unpaired_ratio
 from device_runner.validity import words
@@ -76,7 +77,16 @@ def compare(baseline: RunRecord, candidate: RunRecord, margin: float, allowed: C
         )
     if found.low is None:
         notes.append(f"no interval from under {MIN_LAUNCHES} launches; give bench --launches {MIN_LAUNCHES} or more")
-    return Comparison(baseline, candidate, found, paired, margin, differs, tuple(notes))
+    comparison = Comparison(baseline, candidate, found, paired, margin, differs, tuple(notes))
+    if paired and found.low is not None and comparison.verdict == "cannot tell" and _could_take_turns(baseline):
+        more = "in turns, what the device does from second to second meets both alike: bench --in-turns (docs/in-turns.md)"
+        return replace(comparison, notes=(*notes, more))
+    return comparison
+
+
+def _could_take_turns(record: RunRecord) -> bool:
+    plan = record.plan
+    return plan.turn_ms is None and plan.threads == 1 and plan.mode in in_turns.MODES and len(record.devices) == 1
 
 
 def ratio_of(numerator: RunRecord, denominator: RunRecord) -> Interval | None:

@@ -6,7 +6,7 @@ What a campaign does with one device it does with this as well; see `place.Place
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from tempfile import TemporaryDirectory
@@ -19,7 +19,7 @@ from device_runner.tiers import crossings, link
 from device_runner.tiers.far import TOKEN, FarSide
 from device_runner.tiers.path import Path, Route
 from device_runner.tiers.splitting import default_split, split, with_far
-from edgedeploy.errors import EdgedeployError, TransientError
+from edgedeploy.errors import EdgedeployError, TransientError, UserError
 from edgedeploy.record import LinkLook, PathRecord
 
 if TYPE_CHECKING:
@@ -122,6 +122,10 @@ class PairSession:
         at = default_split(workload)
         near = self.near.stage_parts(workload, workload.parts[:at], workload.feeds)
         return PairStaged(near.links, self.far.stage_parts(workload, workload.parts[at:], ()), workload)
+
+    def start_together(self, wanted: Sequence[tuple[str, Staged, dict[str, Any]]]) -> None:
+        """Raises UserError: what goes over a link waits for it, and is in no turn."""
+        raise UserError("launches over two devices cannot take turns; leave out --in-turns")
 
     def start(self, directory: str, staged: Staged, document: dict[str, Any]) -> None:
         """Start the far side, look at the link, and start the near side.

@@ -132,6 +132,7 @@ def command(
       edgedeploy bench artifacts/film-partition --tiers mobile=pixel7,edge=rpi5 --link 200mbit,2ms
       edgedeploy bench artifacts/film-partition --preset study --tiers mobile,edge
       edgedeploy bench --until 1% --budget 10m
+      edgedeploy bench old.onnx new.onnx --shape input=1,3,224,224 --in-turns
       edgedeploy bench model.onnx --shape input=1,3,224,224 --json
       edgedeploy bench --device pixel7 --max-temperature-c 38 --min-battery 40 --stay-awake
       edgedeploy bench --resume 20260131-120000-abc123
@@ -161,8 +162,8 @@ def command(
                     written, store, progress, running.append, only=only, devices=file, waits=wait
                 )  # fmt: skip
         elif tiers is not None or preset is not None:
-            if named or profile or memory or in_app:
-                raise click.UsageError("--tiers names its devices, and is not with --profile, --memory or --in-app")
+            if named or profile or memory or in_app or "in_turns" in measuring.numbers:
+                raise click.UsageError("--tiers names its devices, and is not with --profile, --memory, --in-turns or --in-app")
             finished = _over_two(
                 [Path(path) for path in what], tiers, preset, link, direct, file, bundle, cache_limit_mb, measuring, gates,
                 preparation, store, seed, shapes, progress, running.append, accuracy=accuracy, wait=wait,

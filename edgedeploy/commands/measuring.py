@@ -43,6 +43,12 @@ _OPTIONS = (
     click.option(
         "--streams", type=click.IntRange(1, MAX_STREAMS), help="Of --mode throughput: sessions side by side.  [default: 2]"
     ),
+    click.option(
+        "--in-turns",
+        is_flag=True,
+        default=None,
+        help="The artifacts side by side, in turns of a few ms: for a device whose speed is not steady (docs/in-turns.md).",
+    ),
     click.option("--threads", type=click.IntRange(1, MAX_THREADS), help="Threads of the runtime.  [default: 1]"),
     click.option("--affinity", callback=cpus, metavar="0,1", help="CPUs to pin to.  [default: none]"),
     click.option(
@@ -61,7 +67,7 @@ _OPTIONS = (
     click.option("--max-memory-mb", type=click.IntRange(16, MAX_MEMORY_MB), help="Memory a launch may use.  [default: 4096]"),
 )
 _NUMBERS = (
-    "launches", "until", "budget_sec", "streams", "warmup_count", "warmup_ms", "min_count", "min_ms", "max_seconds",
+    "launches", "until", "budget_sec", "streams", "in_turns", "warmup_count", "warmup_ms", "min_count", "min_ms", "max_seconds",
     "max_memory_mb",
 )  # fmt: skip
 

@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <vector>
 
+#include "baton.h"
 #include "control.h"
 #include "events.h"
 #include "link_job.h"
@@ -24,6 +26,7 @@ namespace {
 
 struct Arguments {
   std::string plan, serve, link, bind, poll, cancel, describe, runtime, lib_dir;
+  std::vector<std::string> beside;
   bool detach = false;
   bool hello = false;
   bool kernels = false;
@@ -52,6 +55,12 @@ bool parse_arguments(int argc, char** argv, Arguments* out, Failure* failure) {
       break;
     }
     if (known) continue;
+    if (strcmp(argv[i], "--beside") == 0) {
+      if (i + 1 >= argc || argv[i + 1][0] == '\0')
+        return fail(failure, Code::plan_invalid, "--beside needs a value");
+      out->beside.push_back(argv[++i]);
+      continue;
+    }
     if (strcmp(argv[i], "--detach") == 0) out->detach = true;
     else if (strcmp(argv[i], "--hello") == 0) out->hello = true;
     else if (strcmp(argv[i], "--kernels") == 0) out->kernels = true;
@@ -61,10 +70,14 @@ bool parse_arguments(int argc, char** argv, Arguments* out, Failure* failure) {
                  !out->describe.empty() + out->hello + out->kernels;
   if (commands != 1)
     return fail(failure, Code::plan_invalid,
-                "one of --plan FILE [--detach], --serve FILE [--bind ADDRESS] [--detach], --link FILE, --poll DIR, --cancel DIR, "
+                "one of --plan FILE [--detach [--beside FILE]...], --serve FILE [--bind ADDRESS] [--detach], --link FILE, --poll DIR, --cancel DIR, "
                 "--describe MODEL --runtime NAME, --hello, --kernels --runtime NAME");
   if (out->detach && out->plan.empty() && out->serve.empty())
     return fail(failure, Code::plan_invalid, "--detach goes with --plan or --serve");
+  if (!out->beside.empty() && (out->plan.empty() || !out->detach))
+    return fail(failure, Code::plan_invalid, "--beside goes with --plan and --detach");
+  if (out->beside.size() >= kMostInTurns)
+    return fail(failure, Code::plan_invalid, "%zu plans at most take turns", kMostInTurns);
   if (!out->bind.empty() && out->serve.empty()) return fail(failure, Code::plan_invalid, "--bind goes with --serve");
   if ((!out->describe.empty() || out->kernels) && out->runtime.empty())
     return fail(failure, Code::plan_invalid, "%s needs --runtime", out->kernels ? "--kernels" : "--describe");
@@ -122,6 +135,43 @@ int plan_command(const Arguments& arguments, const std::string& lib_dir) {
   return supervise(&job, limits, &sink, dir.fd, Phase::plan);
 }
 
+// Several plans, each detached in its own directory, that take turns. None is begun unless all can be read.
+int in_turns_command(const Arguments& arguments, const std::string& lib_dir) {
+  std::vector<std::string> files = {arguments.plan};
+  files.insert(files.end(), arguments.beside.begin(), arguments.beside.end());
+  std::vector<Directory> dirs(files.size());
+  std::vector<Plan> plans(files.size());
+  Failure failure;
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (!load_plan(files[i], &dirs[i], &plans[i], &failure)) return refused(failure, "plan");
+    if (plans[i].serve.wanted || plans[i].turn_ms == 0) {
+      fail(&failure, Code::plan_invalid, "%s: a plan with --beside takes turns: it has turn_ms, and no serve", files[i].c_str());
+      return refused(failure, "plan");
+    }
+  }
+  Baton* const baton = Baton::make(files.size());
+  if (baton == nullptr) {
+    fail(&failure, Code::internal, "no memory to share");
+    return refused(failure, "plan");
+  }
+  int worst = 0;
+  for (size_t i = 0; i < files.size(); ++i) {
+    int code = 0;
+    if (!begun(dirs[i], true, &code)) {  // in the process that was called
+      if (code != 0) baton->leave(i);
+      if (worst == 0) worst = code;
+      continue;
+    }
+    baton->join(i, getpid());
+    PlanJob job(plans[i], dirs[i], lib_dir, Surroundings(), Turns{baton, i});
+    FdSink sink(STDOUT_FILENO);
+    const int ended = supervise(&job, {plans[i].max_seconds, plans[i].max_memory_mb << 10}, &sink, dirs[i].fd, Phase::plan);
+    baton->leave(i);
+    return ended;
+  }
+  return worst;
+}
+
 int serve_command(const Arguments& arguments, const std::string& lib_dir) {
   Failure failure;
   Directory dir;
@@ -172,7 +222,7 @@ int run(int argc, char** argv) {
   if (arguments.hello) return hello_command(arguments.runtime, lib_dir);
   if (!arguments.link.empty()) return link_command(arguments.link);
   if (!arguments.serve.empty()) return serve_command(arguments, lib_dir);
-  return plan_command(arguments, lib_dir);
+  return arguments.beside.empty() ? plan_command(arguments, lib_dir) : in_turns_command(arguments, lib_dir);
 }
 
 }  // namespace

@@ -13,6 +13,8 @@ namespace edgebench {
 struct Timed {
   uint64_t count = 0;
   int64_t elapsed_ns = 0;
+  uint64_t turns = 0;  // where they are taken, and those of them that another was not there for
+  uint64_t alone = 0;
 };
 
 bool time_first(Pipeline* pipeline, Sample* out, Failure* failure);

@@ -171,6 +171,16 @@ bool parse_rest(const Json& root, Fields* fields, Plan* plan) {
   return fields->count("rest_us", kMaxRestUs, &plan->rest_us);
 }
 
+// One thread: a pool of them spins on for a while when its call has ended, and that would be in another's turn.
+bool parse_turns(const Json& root, Fields* fields, Plan* plan) {
+  if (root.get("turn_ms") == nullptr) return true;
+  if (!fields->count("turn_ms", kMaxTurnMs, &plan->turn_ms)) return false;
+  if (plan->turn_ms == 0) return fields->wrong("turn_ms", "must be at least 1");
+  if (plan->threads > 1 || plan->streams > 1 || plan->rest_us > 0)
+    return fields->wrong("turn_ms", "not with threads, streams or rest_us");
+  return true;
+}
+
 bool parse_limits(const Json& root, Fields* fields, Plan* plan) {
   plan->max_seconds = 120;
   plan->max_memory_mb = 4096;
@@ -195,8 +205,8 @@ bool parse_outputs_kept(const Json& root, Fields* fields, Plan* plan, Failure* f
 
 // A far stage is driven by one stream, whose calls are crossings.
 bool parse_far_side(const Json& root, Fields* fields, Plan* plan, Failure* failure) {
-  if (plan->far.wanted && (plan->streams > 1 || plan->profile || plan->spin_percent > 0))
-    return fields->wrong("far", "not with streams, profile or spin_percent");
+  if (plan->far.wanted && (plan->streams > 1 || plan->profile || plan->spin_percent > 0 || plan->turn_ms > 0))
+    return fields->wrong("far", "not with streams, profile, spin_percent or turn_ms");
   if (!fields->absent("serve") && !parse_serve(*root.get("serve"), "serve", &plan->serve, failure)) return false;
   std::vector<bool> links(kMaxTensors);
   size_t count = 0;
@@ -233,7 +243,7 @@ bool known_keys(const Json& root, Fields* fields) {
                          "max_memory_mb", "load_cold", "then", "serve"});
   return fields->only({"protocol", "runtime", "backend", "model", "far", "threads", "affinity", "inputs", "outputs", "cases",
                        "warmup", "steady", "max_seconds", "max_memory_mb", "write_outputs", "output_cases", "load_cold",
-                       "then", "streams", "spin_percent", "rest_us", "profile", "memory"});
+                       "then", "streams", "spin_percent", "rest_us", "turn_ms", "profile", "memory"});
 }
 
 }  // namespace
@@ -298,7 +308,7 @@ bool parse_plan(const std::string& text, Plan* plan, Failure* failure) {
   if (!parse_phase(root, "warmup", 100000, &plan->warmup, failure)) return false;
   if (!parse_phase(root, "steady", 1000000, &plan->steady, failure)) return false;
   if (!parse_streams(root, &fields, plan) || !parse_spin(root, &fields, plan) ||
-      !parse_rest(root, &fields, plan))
+      !parse_rest(root, &fields, plan) || !parse_turns(root, &fields, plan))
     return false;
   if (!parse_limits(root, &fields, plan) || !parse_outputs_kept(root, &fields, plan, failure)) return false;
   if (root.get("load_cold") && !fields.flag("load_cold", &plan->load_cold)) return false;

@@ -47,6 +47,8 @@ struct PhasePlan {
   uint64_t max_count = 0;
 };
 
+constexpr uint64_t kMaxTurnMs = 1000;
+
 struct Plan {
   std::string runtime;
   std::string backend;
@@ -54,6 +56,7 @@ struct Plan {
   int streams = 1;          // copies of the model that infer side by side
   double spin_percent = 0;  // of each timed call's own time, added to it; for tests of what finds a slowdown
   uint64_t rest_us = 0;       // idle before each timed call, as who waits for another device is
+  uint64_t turn_ms = 0;       // of a turn, where several processes take turns; 0: this one works alone
   std::vector<int> affinity;  // empty: no pinning
   std::vector<StagePlan> stages;  // at least one
   uint64_t cases = 1;

@@ -11,6 +11,7 @@
 #include "affinity.h"
 #include "crossings.h"
 #include "host.h"
+#include "in_turns.h"
 #include "json.h"
 #include "load.h"
 #include "phases.h"
@@ -92,7 +93,9 @@ bool write_outputs(Channel* channel, const Plan& plan, const Directory& dir, Pip
 
 void report_phase(Channel* channel, const char* event, const Timed& timed) {
   Line line(event);
-  channel->send(line.number("count", timed.count).integer("elapsed_ns", timed.elapsed_ns));
+  line.number("count", timed.count).integer("elapsed_ns", timed.elapsed_ns);
+  if (timed.turns > 0) line.number("turns", timed.turns).number("alone", timed.alone);
+  channel->send(line);
 }
 
 void say_far(Channel* channel, const Plan& plan, const FarStage& far) {
@@ -126,6 +129,11 @@ std::string runtime_version(Runtime* runtime, const char* name, const std::strin
 }
 
 bool PlanJob::steps(Channel* channel, Failure* failure) {
+  const bool in_turns = plan_.turn_ms > 0;
+  if (in_turns != (turns_.baton != nullptr))
+    return fail(failure, Code::plan_invalid, "turn_ms goes with --beside, and --beside with turn_ms");
+  // What is loaded is loaded in a turn too: nothing that is measured runs beside another's.
+  if (in_turns) turns_.baton->take(turns_.place);
   if (!confine(plan_.affinity, failure)) return false;
   Pipeline pipeline;
   std::string token = surroundings_.token;
@@ -189,7 +197,9 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
     channel->enter(warmup ? Phase::warmup : Phase::steady);
     if (plan_.profile && !warmup)
       for (size_t stage = 0; stage < pipeline.stages(); ++stage) pipeline.runtime(stage)->profile_anew();
-    const bool done = far != nullptr ? crossings.time_phase(&pipeline, phase, warmup, out, &timed, failure)
+    const Round round = warmup ? Round::warmup : Round::steady;
+    const bool done = in_turns ? time_in_turns(&pipeline, phase, plan_, turns_, round, out, &timed, failure)
+                      : far != nullptr ? crossings.time_phase(&pipeline, phase, warmup, out, &timed, failure)
                       : alone        ? time_phase(&pipeline, phase, plan_, out, &timed, failure)
                                      : streams.time_phase(phase, &samples, warmup, &timed, failure);
     crossings.report(channel, warmup ? "warmup" : "steady");
@@ -200,6 +210,7 @@ bool PlanJob::steps(Channel* channel, Failure* failure) {
   if (plan_.memory) channel->send(memory_line("steady"));
 
   channel->enter(Phase::output);
+  if (in_turns) wait_for_others(turns_);
   if (plan_.profile) report_profile(channel, dir_, &pipeline);
   const bool done = plan_.write_outputs.empty() || write_outputs(channel, plan_, dir_, &pipeline, &crossings, failure);
   crossings.report(channel, "output");

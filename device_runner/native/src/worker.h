@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "baton.h"
 #include "job.h"
 #include "paths.h"
 #include "plan.h"
@@ -19,8 +20,9 @@ struct Surroundings {
 
 class PlanJob : public Job {
  public:
-  PlanJob(const Plan& plan, const Directory& dir, const std::string& lib_dir, const Surroundings& surroundings = {})
-      : plan_(plan), dir_(dir), lib_dir_(lib_dir), surroundings_(surroundings) {}
+  PlanJob(const Plan& plan, const Directory& dir, const std::string& lib_dir, const Surroundings& surroundings = {},
+          const Turns& turns = {})
+      : plan_(plan), dir_(dir), lib_dir_(lib_dir), surroundings_(surroundings), turns_(turns) {}
   int run(Channel* channel) override;
 
  private:
@@ -30,6 +32,7 @@ class PlanJob : public Job {
   const Directory& dir_;
   const std::string& lib_dir_;
   const Surroundings surroundings_;
+  const Turns turns_;
 };
 
 // The version a library gives itself, else the one noted in versions.json of the bundle's lib, else empty.

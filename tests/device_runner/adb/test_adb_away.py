@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from device_runner import benching, campaign, runner, session
+from device_runner import benching, launching, runner, session
 from device_runner.benching import Finished
 from device_runner.results.store import Store
 from device_runner.transports.adb import library_connection
@@ -37,7 +37,7 @@ def environment(way: str, server: AdbServer, tmp_path: Path, monkeypatch: pytest
     if way == "library":
         (tmp_path / "programs").mkdir()
         monkeypatch.setenv("PATH", str(tmp_path / "programs"))
-    monkeypatch.setattr(campaign, "PATIENCE_SEC", 1.0)
+    monkeypatch.setattr(launching, "PATIENCE_SEC", 1.0)
     monkeypatch.setattr(session, "GRACE_SEC", 1.0)
     for module in (runner, session):
         monkeypatch.setattr(module, "TRY_SEC", 1.0)

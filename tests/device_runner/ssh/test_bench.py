@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from device_runner import benching, campaign, session
+from device_runner import benching, launching, session
 from device_runner.benching import Finished
 from device_runner.results.store import Store
 from edgedeploy.cli import main
@@ -172,7 +172,7 @@ def test_a_cable_pulled_in_the_middle_of_a_launch_costs_nothing(
 def test_a_board_that_stays_away_ends_the_bench_in_time_and_leaves_it_to_be_resumed(
     cable: FaultProxy, work: Path, store: Store, fast: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(campaign, "PATIENCE_SEC", 2.0)
+    monkeypatch.setattr(launching, "PATIENCE_SEC", 2.0)
     monkeypatch.setattr(session, "GRACE_SEC", 1.0)
     monkeypatch.setattr("device_runner.retry.FIRST_PAUSE_SEC", 0.1)
 
