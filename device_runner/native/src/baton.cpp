@@ -11,6 +11,8 @@
 #include <climits>
 #include <new>
 
+#include "process.h"
+
 namespace edgebench {
 
 namespace {
@@ -30,6 +32,7 @@ Baton* Baton::make(size_t count) {
   if (map == MAP_FAILED) return nullptr;
   Baton* baton = new (map) Baton;
   baton->count_ = count;
+  for (size_t place = 0; place < count; ++place) baton->join(place, getpid());
   return baton;
 }
 
@@ -42,8 +45,7 @@ void Baton::leave(size_t place) {
 
 bool Baton::gone(size_t place) const {
   if (left_[place].load()) return true;
-  const pid_t pid = pids_[place].load();
-  return pid != 0 && kill(pid, 0) != 0 && errno == ESRCH;
+  return kill(pids_[place].load(), 0) != 0 && errno == ESRCH;
 }
 
 // Whose turn is after that of `place`: its own where all others are gone.
@@ -67,7 +69,9 @@ void Baton::take(size_t place) {
     if (holder == place) return;
     // Of those that wait only the next one may take what a dead one held, so no two do.
     if (gone(holder) && after(holder) == place) return give(place);
-    futex(&turn_, FUTEX_WAIT, now, &kLook);
+    // One that is dead and that nobody has waited for is still there by its number.
+    if (futex(&turn_, FUTEX_WAIT, now, &kLook) != 0 && errno == ETIMEDOUT && has_ended(pids_[holder].load()))
+      left_[holder].store(true);
   }
 }
 

@@ -16,11 +16,11 @@ enum class Round : int { warmup, steady };
 
 class Baton {
  public:
-  // For so many processes, the first of which has the first turn. Shared with the processes forked from here on; nullptr
+  // For so many processes, the first of which has the first turn. Until they join, each is known by who calls. Shared with the processes forked from here on; nullptr
   // where there is no memory. It is never freed: it lives as long as the last of them.
   static Baton* make(size_t count);
 
-  // The process that speaks for `place` lives from here on; without it the others do not know it from one to come.
+  // `place` is there as long as the process is.
   void join(size_t place, pid_t pid);
   // `place` takes no turn any more, and holds nobody up.
   void leave(size_t place);
@@ -43,7 +43,7 @@ class Baton {
 
   // Each has one writer at a time: a counter would need the atomics that GCC and Clang leave to a library on ARM.
   std::atomic<int32_t> turn_{0};
-  std::atomic<int32_t> pids_[kMostInTurns] = {};
+  std::atomic<pid_t> pids_[kMostInTurns] = {};
   std::atomic<bool> left_[kMostInTurns] = {};
   std::atomic<bool> met_[2][kMostInTurns] = {};
   size_t count_ = 0;

@@ -94,7 +94,7 @@ std::string default_lib_dir() {
 }
 
 // Claims the directory, in a process of its own where it is to be detached. True in the one that is to go on.
-bool begun(const Directory& dir, bool detached, int* code) {
+bool begun(const Directory& dir, bool detached, int* code, pid_t* pid = nullptr) {
   Failure failure;
   int lock = -1;
   if (!detached) {
@@ -108,6 +108,7 @@ bool begun(const Directory& dir, bool detached, int* code) {
     return false;
   }
   if (child == 0) return true;
+  if (pid != nullptr) *pid = child;
   Line line("detached");
   write_line(STDOUT_FILENO, line.integer("pid", child).str());
   *code = 0;
@@ -157,12 +158,13 @@ int in_turns_command(const Arguments& arguments, const std::string& lib_dir) {
   int worst = 0;
   for (size_t i = 0; i < files.size(); ++i) {
     int code = 0;
-    if (!begun(dirs[i], true, &code)) {  // in the process that was called
+    pid_t pid = 0;
+    if (!begun(dirs[i], true, &code, &pid)) {  // in the process that was called
       if (code != 0) baton->leave(i);
+      else baton->join(i, pid);
       if (worst == 0) worst = code;
       continue;
     }
-    baton->join(i, getpid());
     PlanJob job(plans[i], dirs[i], lib_dir, Surroundings(), Turns{baton, i});
     FdSink sink(STDOUT_FILENO);
     const int ended = supervise(&job, {plans[i].max_seconds, plans[i].max_memory_mb << 10}, &sink, dirs[i].fd, Phase::plan);

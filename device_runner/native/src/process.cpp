@@ -1,8 +1,10 @@
 #include "process.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -40,6 +42,14 @@ uint64_t resident_kb(pid_t pid) {
   char* end = nullptr;
   strtoull(text, &end, 10);  // the whole size comes first
   return strtoull(end, nullptr, 10) * (static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) / 1024);
+}
+
+bool has_ended(pid_t pid) {
+  char text[512];
+  const std::string path = "/proc/" + std::to_string(pid) + "/stat";
+  if (!read_proc(path.c_str(), text, sizeof text)) return kill(pid, 0) != 0 && errno == ESRCH;
+  const char* name_end = strrchr(text, ')');  // a name may have brackets of its own
+  return name_end != nullptr && name_end[1] == ' ' && (name_end[2] == 'Z' || name_end[2] == 'X');
 }
 
 uint64_t peak_resident_kb() {

@@ -11,6 +11,8 @@
 namespace edgebench {
 
 uint64_t resident_kb(pid_t pid);  // 0 where it cannot be told
+// Whether it is gone, or dead with nobody having waited for it yet.
+bool has_ended(pid_t pid);
 uint64_t peak_resident_kb();      // of this process, since it was forked
 // What this process has resident now, and had at most; `at`: how far it is.
 Line memory_line(const char* at);

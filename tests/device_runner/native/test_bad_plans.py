@@ -238,6 +238,8 @@ def test_json_that_is_fine(edgebench: Edgebench, tmp_path: Path, plan: Json) -> 
     [
         [], ["--plan"], ["--plan", ""], ["--what"], ["--detach"], ["--hello", "--poll", "."], ["--describe", "m.onnx"],
         ["--runtime", "onnx"], ["--hello", "--detach"], ["plan.json"], ["--hello", "--runtime", "x"],
+        ["--plan", "plan.json", "--beside"], ["--plan", "plan.json", "--beside", "plan.json"], ["--hello", "--beside", "x"],
+        ["--plan", "x", "--detach", *["--beside", "x"] * 8],
     ],
     ids=str,
 )  # fmt: skip
