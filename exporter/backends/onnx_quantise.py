@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from exporter.backends import onnx_rewrites
+from exporter.backends import onnx_fold, onnx_rewrites
 from exporter.calibration import Ranges
 from exporter.runtimes.base import NO_OWN, CalibrationMethod, Int8End
 from exporter.runtimes.lowering import Feeds
@@ -77,6 +77,7 @@ def prepare(float_model: Path, scheme: str, scratch: Path) -> Any:
     quant_pre_process(str(onnx_rewrites.at_least(float_model, scratch)), str(prepared), skip_optimization=scheme == "linear")
     model = onnx.load(str(prepared))
     if scheme == "linear":
+        onnx_fold.fold_products(model, scratch)
         onnx_rewrites.transpose_constants(model)
         onnx_rewrites.linears_to_gemm(model)
         onnx_rewrites.embeddings_to_int8(model)

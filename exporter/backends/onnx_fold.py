@@ -1,0 +1,122 @@
+"""Products that no input of the model changes, computed once at export.
+
+Float models have them computed by the runtime when it loads (DeBERTa's relative positions go through the same linears as its
+tokens: 512 rows of them to 64 tokens). Quantised, they are operators like any other, which nothing folds: the int8 model
+would compute them with each inference, twice the work of the float one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+#: what is worth it; anything else that is constant is folded by the runtime whatever is around it
+_PRODUCTS = frozenset(("MatMul", "Gemm", "Conv"))
+#: another value each time
+_RANDOM = frozenset(("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"))
+#: results of more are left to be computed: the file would grow by them
+MOST_BYTES = 64 * 2**20
+
+
+def fold_products(model: Any, scratch: Path) -> int:
+    """Put results in the place of constant products, and of what is made of them alone. Returns how many operators are gone.
+
+    Needs inferred shapes; one result without is left alone.
+    """
+    graph = model.graph
+    constant, products = _constant(graph)
+    wanted = _wanted(graph, constant, products)
+    if not wanted:
+        return 0
+    graph.initializer.extend(_computed(model, constant, wanted, scratch))
+    return _drop_unused(graph, wanted)
+
+
+def _constant(graph: Any) -> tuple[set[str], set[str]]:
+    """Names of what no input changes, and of those that a product is behind."""
+    constant = {tensor.name for tensor in graph.initializer}
+    products: set[str] = set()
+    for node in graph.node:
+        inputs = [name for name in node.input if name]
+        inside = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
+        if inside or node.op_type in _RANDOM or not constant.issuperset(inputs):
+            continue
+        constant.update(node.output)
+        if node.op_type in _PRODUCTS or not products.isdisjoint(inputs):
+            products.update(node.output)
+    return constant, products
+
+
+def _wanted(graph: Any, constant: set[str], products: set[str]) -> list[str]:
+    """Of those with a product behind them, what something reads that inputs do change; none where they come to too much."""
+    from onnx import helper
+
+    read = {output.name for output in graph.output}
+    for node in graph.node:
+        if not constant.issuperset(node.output):
+            read.update(node.input)
+    sizes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in (*graph.value_info, *graph.output)
+    }
+    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.output)}
+    wanted, total = [], 0
+    for name in sorted(products & read):
+        shape = sizes.get(name)
+        if shape is None or 0 in shape or name in {output.name for output in graph.output}:
+            continue
+        count = 1
+        for dim in shape:
+            count *= dim
+        total += count * helper.tensor_dtype_to_np_dtype(types[name]).itemsize
+        wanted.append(name)
+    return wanted if total <= MOST_BYTES else []
+
+
+def _computed(model: Any, constant: set[str], wanted: list[str], scratch: Path) -> list[Any]:
+    """The results, as initializers."""
+    import onnx
+    import onnxruntime
+    from onnx import numpy_helper
+
+    graph = model.graph
+    needed = set(wanted)
+    nodes: list[Any] = []
+    for node in reversed(graph.node):
+        if not needed.isdisjoint(node.output):
+            nodes.insert(0, node)
+            needed.update(node.input)
+    alone = onnx.helper.make_graph(
+        nodes, "constants", [],
+        [onnx.helper.make_tensor_value_info(name, _type_of(graph, name), None) for name in wanted],
+        [tensor for tensor in graph.initializer if tensor.name in needed],
+    )  # fmt: skip
+    file = scratch / "constants.onnx"
+    onnx.save(
+        onnx.helper.make_model(alone, opset_imports=model.opset_import, ir_version=model.ir_version, functions=model.functions),
+        str(file),
+    )
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    found = session.run(wanted, {})
+    return [numpy_helper.from_array(array, name) for name, array in zip(wanted, found, strict=True)]
+
+
+def _type_of(graph: Any, name: str) -> int:
+    return int(next(value.type.tensor_type.elem_type for value in graph.value_info if value.name == name))
+
+
+def _drop_unused(graph: Any, computed: list[str]) -> int:
+    """Remove the operators that made what is there now, and what only they read."""
+    read = {output.name for output in graph.output}
+    kept: list[Any] = []
+    for node in reversed(graph.node):
+        if set(computed).issuperset(node.output) or read.isdisjoint(node.output):
+            continue
+        kept.insert(0, node)
+        read.update(node.input)
+    gone = len(graph.node) - len(kept)
+    del graph.node[:]
+    graph.node.extend(kept)
+    tensors = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(tensors)
+    return gone
