@@ -159,6 +159,7 @@ class OnnxRuntime:
             )
             if program is None:
                 raise RuntimeError("torch.onnx.export gave nothing")
+            _set_apart(program.model.graph)
             program.save(str(destination), external_data=False)
 
     @staticmethod
@@ -204,3 +205,14 @@ class _OnnxModel:
     def __call__(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         given = self._session.run(self._outputs, {name: array_of(feeds, name) for name in self._inputs})
         return {name: np.asarray(array) for name, array in zip(self._outputs, given, strict=True)}
+
+
+def _set_apart(graph: Any) -> None:
+    """Give another name to what is inside the graph and is called as an end of it: torch.onnx names the ends as it is told,
+    whatever has that name already, and two of one name are no model."""
+    ends = {*graph.inputs, *graph.outputs}
+    names = {end.name for end in ends}
+    for node in graph:
+        for value in node.outputs:
+            if value not in ends and value.name in names:
+                value.name = f"{value.name}/inside"
