@@ -92,3 +92,10 @@ def test_every_runtime_and_a_bundle_whose_outputs_are_the_hosts(name: str, store
     assert [launch.conforms for launch in done.records[0].launches] == [True] * 3
     versions = {record.artifact.runtime: record.launches[0].runtime_version for record in done.records}
     assert versions == {"onnx": "1.28.2", "tflite": "2.14.0", "executorch": "react-native-executorch 0.9.3"}
+
+
+def test_launches_that_take_turns(abi: str, name: str, store: Store, fast: Path, models: Path) -> None:
+    how = BRIEF.model_copy(update={"turn_ms": 2})
+    bare = [models / f"image.{suffix}" for suffix in ("tflite", "pte")]
+    done = bench([fast, *bare], name, how, store, 0, {}, StatusLine(io.StringIO()), lambda identifier: None)
+    assert [record.valid for record in done.records] == [True] * 3, [record.invalid_because for record in done.records]

@@ -33,6 +33,8 @@ from tests.device_runner.test_launch_ends import processes_of
 DEVICE = "ssh://board"
 #: long enough for something to happen in the middle of it
 LONG = BRIEF.model_copy(update={"steady": Limits(min_count=30, min_ms=1500), "max_seconds": 6.0})
+TURNS = BRIEF.model_copy(update={"turn_ms": 2})
+LONG_TURNS = TURNS.model_copy(update={"steady": Limits(min_count=30, min_ms=1000), "max_seconds": 8.0})
 
 
 @pytest.fixture(scope="module")
@@ -319,3 +321,56 @@ def test_a_work_directory_without_programs_is_said(
             run(store, fast)
     finally:
         subprocess.run(["umount", str(work)], check=True)
+
+
+def test_every_runtime_in_turns_with_every_other(cable: FaultProxy, work: Path, store: Store, fast: Path, models: Path) -> None:
+    bare = [models / f"image.{suffix}" for suffix in ("onnx", "tflite", "pte")]
+    records = run(store, fast, *bare, how=TURNS).records
+    assert [record.valid for record in records] == [True] * 4, [record.invalid_because for record in records]
+    assert list((work / "runs").iterdir()) == []
+
+
+def test_in_turns_a_cable_pulled_costs_nothing(cable: FaultProxy, work: Path, store: Store, fast: Path, slow: Path) -> None:
+    def pull(directory: Path) -> None:
+        cable.refuse()
+        cable.cut()
+        time.sleep(1)
+        cable.refuse(False)
+
+    pulling = during_launch(work, 1, pull)
+    records = run(store, fast, slow, how=LONG_TURNS).records
+    pulling.join()
+    assert cable.connections >= 2
+    assert [[launch.valid for launch in record.launches] for record in records] == [[True] * 3] * 2
+
+
+def test_in_turns_a_board_that_restarts_costs_that_block_only(
+    cable: FaultProxy, board: Sshd, work: Path, store: Store, fast: Path, slow: Path
+) -> None:
+    def restart(directory: Path) -> None:
+        board.stop()
+        for launch in work.glob("runs/*/1"):
+            for pid in processes_of(launch):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(1)
+        board.start()
+
+    restarting = during_launch(work, 1, restart)
+    records = run(store, fast, slow, how=LONG_TURNS).records
+    restarting.join()
+    assert [[launch.valid for launch in record.launches] for record in records] == [[True, False, True]] * 2
+    assert list((work / "runs").iterdir()) == []
+
+
+def test_in_turns_ctrl_c_ends_both_and_both_are_done_again(
+    cable: FaultProxy, work: Path, store: Store, fast: Path, slow: Path
+) -> None:
+    stopping = during_launch(work, 1, lambda directory: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        run(store, fast, slow, how=LONG_TURNS)
+    stopping.join()
+    assert not any(processes_of(launch) for launch in work.glob("runs/*/1"))
+    records = resume(store).records
+    for record in records:
+        assert [launch.position // 2 for launch in record.launches if launch.valid] == [0, 1, 2]
+        assert record.valid
