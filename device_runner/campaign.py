@@ -106,7 +106,8 @@ class Campaign:
                     continue
                 wanted.append(Step(recording, position, block, self._label(recording, position)))
             if self._plan.turn_ms is not None:
-                self._launching.in_turns(wanted)
+                if not self._launching.in_turns(wanted, len(self._recordings)):
+                    break
                 continue
             for step in wanted:
                 if not step.recording.done(step.position):

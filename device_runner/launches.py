@@ -36,7 +36,10 @@ def lasting(launch: Launch, worked_before: bool = False) -> bool:
 
     worked_before: whether an earlier launch of the same run is valid.
     """
-    code = launch.error.get("code") if launch.error is not None else None
+    error = launch.error or {}
+    code = error.get("code")
+    if code == "time_limit" and error.get("phase") == "plan":
+        return False  # it never had a turn: another one held it up
     return code in LASTING and not (worked_before and code in _BY_CHANCE)
 
 

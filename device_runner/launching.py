@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PATIENCE_SEC = 90.0
 _AGAIN_SEC = 2.0
 _RESUMED = "the host had gone away; fetched when the experiment was resumed"
-_ALONE = "the others it was to take turns with have been measured, or have failed, without it"
+_ALONE = "not all that it was to take turns with are there: one has failed for good, or was measured without it"
 
 
 @dataclass(frozen=True)
@@ -86,18 +86,21 @@ class Launching:
         self._staged: dict[str, Staged] = {}
         #: runs of which a launch was begun here
         self._known: set[str] = set()
+        #: while a device is waited for that went away: what ran there is left to whoever resumes
+        self._away = False
 
     def alone(self, step: Step) -> None:
         """Do one launch. KeyboardInterrupt leaves it to be done again; so does TransientError, when the device stays away."""
         self._together([step])
 
-    def in_turns(self, steps: Sequence[Step]) -> None:
-        """Do a block's launches side by side, where they take turns of `turn_ms`. One that has none to take turns with is not
-        valid: its times would be of other conditions."""
+    def in_turns(self, steps: Sequence[Step], count: int) -> bool:
+        """Do a block's launches side by side, where they take turns of `turn_ms`; `count` is of all that were to. Where one of
+        them is missing the others are not valid: their times would be of other conditions. False: further blocks would
+        be no better."""
         missing = [step for step in steps if not step.recording.done(step.position)]
-        if not missing:
-            return
-        self._together(missing, whole=len(missing) == len(steps) > 1)
+        if missing:
+            self._together(missing, whole=len(missing) == count)
+        return len(steps) == count
 
     def _together(self, steps: Sequence[Step], *, whole: bool = True) -> None:
         under = [_Begun(step, step.recording.next_index(step.position)) for step in steps]
@@ -121,7 +124,11 @@ class Launching:
             left = [one for one in under if one.recording.run not in self._known and self._session.left_behind(one.directory)]
             self._known.update(one.recording.run for one in under)
             # nothing is under way yet: a Ctrl-C here leaves the launch to whoever resumes
-            shut = "" if left else self._session.wait_for_gates(self._plan, lambda text: self._progress.now(f"{label}: {text}"))
+            shut = (
+                ""
+                if left or not whole
+                else self._session.wait_for_gates(self._plan, lambda text: self._progress.now(f"{label}: {text}"))
+            )
             if not left and whole:
                 self._progress.now(f"{label}: starting")
                 before = self._context()
@@ -236,7 +243,9 @@ class Launching:
 
     def _lost(self, under: Sequence[_Begun], error: TransientError) -> None:
         """The device went away. Wait for it and enter what they left; raises TransientError when it stays away."""
+        self._away = True
         self._come_back([one.directory for one in under])
+        self._away = False
         for one in under:
             with held():
                 self._entered(one, *self._salvaged(one, error))
@@ -286,6 +295,8 @@ class Launching:
 
         One that cannot be reached is not entered: it runs to its end by itself, and is fetched on resume.
         """
+        if self._away:
+            return
         with held():
             self._progress.now("stopping")
             for one in under:
@@ -310,7 +321,7 @@ def _waited(plan: Plan, count: int, at: int) -> Plan:
     share = count if at == 0 else 0
     phases = {name: getattr(plan, name) for name in ("warmup", "steady")}
     scaled = {name: phase.model_copy(update={"min_ms": phase.min_ms * share}) for name, phase in phases.items()}
-    return plan.model_copy(update={"max_seconds": plan.max_seconds * count, **scaled})
+    return plan.model_copy(update={"max_seconds": plan.max_seconds * 2 * count, **scaled})
 
 
 def _logs(measured: Measured) -> dict[str, str]:

@@ -33,7 +33,7 @@ def document(
 ) -> dict[str, Any]:
     """The plan.json of one launch. `outputs`: whether every case is run once after the timing, and kept. also: what a pass of
     its own asks for, "profile" or "memory". in_turns: how many launches are started together to take turns, each of which has
-    so many times as long."""
+    twice so many times as long: a turn begins with a call that nobody times."""
     files = {id(feed): input_file(index) for index, feed in enumerate(workload.feeds)}
     first, *later = (_stage(part, files) for part in workload.parts)
     return {
@@ -47,7 +47,7 @@ def document(
         "cases": workload.cases,
         "warmup": _limits(plan.warmup),
         "steady": _limits(plan.steady),
-        "max_seconds": plan.max_seconds * max(1, in_turns),
+        "max_seconds": plan.max_seconds * (2 * in_turns or 1),
         "max_memory_mb": plan.max_memory_mb,
         "write_outputs": OUTPUTS if outputs else None,
         "output_cases": workload.cases,

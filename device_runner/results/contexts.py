@@ -113,6 +113,7 @@ def _plan(one: RunRecord, other: RunRecord) -> str:
             _unlike("warm-ups", str(a.warmup), str(b.warmup)),
             _unlike("timed phases", str(a.steady), str(b.steady)),
             _unlike("streams", a.streams, b.streams),
+            _unlike("in turns", *(len(each.experiment.runs) if each.plan.turn_ms else 0 for each in (one, other))),
             _unlike("turns of", *(f"{each.turn_ms} ms" if each.turn_ms else "no time" for each in (a, b))),
         ]
     )

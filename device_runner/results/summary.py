@@ -96,6 +96,7 @@ def as_json(row: Row, place: str) -> dict[str, Any]:
         "tier": record.tier,
         "threads": record.plan.threads,
         "mode": record.plan.mode,
+        "turn_ms": record.plan.turn_ms,
         "launches": sum(launch.valid for launch in record.launches),
         "valid": record.valid,
         "invalid_because": list(record.invalid_because),

@@ -24,6 +24,8 @@ def fold_products(model: Any, scratch: Path) -> int:
     Needs inferred shapes; one result without is left alone.
     """
     graph = model.graph
+    if any(attribute.HasField("g") or attribute.graphs for node in graph.node for attribute in node.attribute):
+        return 0  # what the bodies of loops and branches read is not looked at
     constant, products = _constant(graph)
     wanted = _wanted(graph, constant, products)
     if not wanted:
@@ -34,16 +36,17 @@ def fold_products(model: Any, scratch: Path) -> int:
 
 def _constant(graph: Any) -> tuple[set[str], set[str]]:
     """Names of what no input changes, and of those that a product is behind."""
-    constant = {tensor.name for tensor in graph.initializer}
+    # of old files an initializer may be an input too, and then it is only what that is where nothing is given
+    constant = {tensor.name for tensor in graph.initializer} - {given.name for given in graph.input}
     products: set[str] = set()
     for node in graph.node:
         inputs = [name for name in node.input if name]
-        inside = any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
-        if inside or node.op_type in _RANDOM or not constant.issuperset(inputs):
+        if node.op_type in _RANDOM or not constant.issuperset(inputs):
             continue
-        constant.update(node.output)
+        made = {name for name in node.output if name}
+        constant |= made
         if node.op_type in _PRODUCTS or not products.isdisjoint(inputs):
-            products.update(node.output)
+            products |= made
     return constant, products
 
 
@@ -53,7 +56,7 @@ def _wanted(graph: Any, constant: set[str], products: set[str]) -> list[str]:
 
     read = {output.name for output in graph.output}
     for node in graph.node:
-        if not constant.issuperset(node.output):
+        if not constant.issuperset(name for name in node.output if name):
             read.update(node.input)
     sizes = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in (*graph.value_info, *graph.output)
@@ -84,7 +87,7 @@ def _computed(model: Any, constant: set[str], wanted: list[str], scratch: Path) 
     for node in reversed(graph.node):
         if not needed.isdisjoint(node.output):
             nodes.insert(0, node)
-            needed.update(node.input)
+            needed.update(name for name in node.input if name)
     alone = onnx.helper.make_graph(
         nodes, "constants", [],
         [onnx.helper.make_tensor_value_info(name, _type_of(graph, name), None) for name in wanted],
@@ -106,17 +109,22 @@ def _type_of(graph: Any, name: str) -> int:
 
 def _drop_unused(graph: Any, computed: list[str]) -> int:
     """Remove the operators that made what is there now, and what only they read."""
+    done = set(computed)
     read = {output.name for output in graph.output}
     kept: list[Any] = []
     for node in reversed(graph.node):
-        if set(computed).issuperset(node.output) or read.isdisjoint(node.output):
+        if (read - done - {""}).isdisjoint(node.output):
             continue
+        for place, name in enumerate(node.output):
+            if name in done:  # made here as well, by one that makes something else too
+                node.output[place] = f"{name}/unfolded"
         kept.insert(0, node)
         read.update(node.input)
     gone = len(graph.node) - len(kept)
     del graph.node[:]
     graph.node.extend(kept)
-    tensors = [tensor for tensor in graph.initializer if tensor.name in read]
+    given = {each.name for each in graph.input}
+    tensors = [tensor for tensor in graph.initializer if tensor.name in read or tensor.name in given]
     del graph.initializer[:]
     graph.initializer.extend(tensors)
     return gone

@@ -212,7 +212,7 @@ def _set_apart(graph: Any) -> None:
     whatever has that name already, and two of one name are no model."""
     ends = {*graph.inputs, *graph.outputs}
     names = {end.name for end in ends}
-    for node in graph:
-        for value in node.outputs:
-            if value not in ends and value.name in names:
-                value.name = f"{value.name}/inside"
+    weights = list(graph.initializers.values())
+    for value in (*weights, *(value for node in graph for value in node.outputs)):
+        if value not in ends and value.name in names:
+            value.name = f"{value.name}/inside"

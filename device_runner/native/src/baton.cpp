@@ -48,11 +48,11 @@ bool Baton::gone(size_t place) const {
   return kill(pids_[place].load(), 0) != 0 && errno == ESRCH;
 }
 
-// Whose turn is after that of `place`: its own where all others are gone.
-size_t Baton::after(size_t place) const {
+// Whose turn is after that of `place`: its own where all others are gone. `self`, who asks, is not gone.
+size_t Baton::after(size_t place, size_t self) const {
   for (size_t step = 1; step < count_; ++step) {
     const size_t next = (place + step) % count_;
-    if (!gone(next)) return next;
+    if (next == self || !gone(next)) return next;
   }
   return place;
 }
@@ -68,7 +68,7 @@ void Baton::take(size_t place) {
     const size_t holder = static_cast<size_t>(now);
     if (holder == place) return;
     // Of those that wait only the next one may take what a dead one held, so no two do.
-    if (gone(holder) && after(holder) == place) return give(place);
+    if (gone(holder) && after(holder, place) == place) return give(place);
     // One that is dead and that nobody has waited for is still there by its number.
     if (futex(&turn_, FUTEX_WAIT, now, &kLook) != 0 && errno == ETIMEDOUT && has_ended(pids_[holder].load()))
       left_[holder].store(true);
@@ -76,7 +76,7 @@ void Baton::take(size_t place) {
 }
 
 void Baton::pass(size_t place) {
-  if (turn_.load() == static_cast<int32_t>(place)) give(after(place));
+  if (turn_.load() == static_cast<int32_t>(place)) give(after(place, place));
 }
 
 void Baton::meet(size_t place, Round round) { met_[static_cast<int>(round)][place].store(true); }

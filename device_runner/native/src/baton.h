@@ -38,7 +38,7 @@ class Baton {
 
  private:
   bool gone(size_t place) const;
-  size_t after(size_t place) const;
+  size_t after(size_t place, size_t self) const;
   void give(size_t place);
 
   // Each has one writer at a time: a counter would need the atomics that GCC and Clang leave to a library on ARM.

@@ -165,6 +165,7 @@ int in_turns_command(const Arguments& arguments, const std::string& lib_dir) {
       if (worst == 0) worst = code;
       continue;
     }
+    baton->join(i, getpid());  // who called may have been killed before it could
     PlanJob job(plans[i], dirs[i], lib_dir, Surroundings(), Turns{baton, i});
     FdSink sink(STDOUT_FILENO);
     const int ended = supervise(&job, {plans[i].max_seconds, plans[i].max_memory_mb << 10}, &sink, dirs[i].fd, Phase::plan);

@@ -66,13 +66,14 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
     record, artifact = entry.record, entry.record.artifact
     plan = record.plan
     pinned = f", pinned to CPUs {', '.join(map(str, plan.affinity))}" if plan.affinity else ", not pinned"
+    turns = f", in turns of {plan.turn_ms} ms with the others of its experiment" if plan.turn_ms is not None else ""
     facts = [
         ("artifact", artifact.path),
         ("artifact digest", artifact.digest),
         ("made for", f"{artifact.target_isa}, {artifact.precision}, {artifact.model_bytes} bytes"),
         ("experiment", f"{record.experiment.id}, seed {record.experiment.seed}, of {len(record.experiment.runs)} runs"),
         ("taken", f"{record.created} to {record.finished}"),
-        ("plan", f"mode {plan.mode}, {plan.launches} launches, threads: {plan.threads}{pinned}; "
+        ("plan", f"mode {plan.mode}, {plan.launches} launches{turns}, threads: {plan.threads}{pinned}; "
                  f"warm-up of at least {plan.warmup.min_count} "
                  f"calls and {plan.warmup.min_ms:g} ms, timed for {plan.steady.min_count} and {plan.steady.min_ms:g} ms"),
         ("software", ", ".join(f"{name} {version}" for name, version in record.software.items()) or numbers.NOTHING),

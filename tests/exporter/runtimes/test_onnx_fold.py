@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -99,6 +100,41 @@ def test_results_too_large_for_the_file_are_left(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(onnx_fold, "MOST_BYTES", ONES.nbytes - 1)
     assert onnx_fold.fold_products(model, tmp_path) == 0
     assert len(model.graph.node) == 2
+
+
+def test_one_output_of_two_is_folded_and_the_other_is_still_made(tmp_path: Path) -> None:
+    model = graph_of(
+        helper.make_node("MatMul", ["a", "b"], ["ab"]),
+        helper.make_node("Split", ["ab"], ["k", "v"], axis=1),
+        helper.make_node("Transpose", ["k"], ["kt"]),
+        helper.make_node("MatMul", ["x", "v"], ["xv"]),
+        helper.make_node("MatMul", ["xv", "kt"], ["y"]),
+        a=ONES, b=np.concatenate([ONES, 2 * ONES], axis=1)[:, 2:6],
+    )  # fmt: skip
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+
+    def answer() -> np.ndarray:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        return np.asarray(session.run(None, {"x": x})[0])
+
+    before = answer()
+    assert onnx_fold.fold_products(model, tmp_path) > 0
+    onnx.checker.check_model(model)
+    np.testing.assert_array_equal(answer(), before)
+
+
+def test_a_model_with_branches_is_left_as_it_is(tmp_path: Path) -> None:
+    def branch(name: str) -> onnx.GraphProto:
+        node = helper.make_node("Identity", ["aa"], [name])
+        return helper.make_graph([node], name, [], [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4, 4])])
+
+    model = graph_of(
+        helper.make_node("MatMul", ["a", "a"], ["aa"]),
+        helper.make_node("If", ["c"], ["chosen"], then_branch=branch("then"), else_branch=branch("else")),
+        helper.make_node("MatMul", ["x", "chosen"], ["y"]),
+        a=ONES, c=np.array(True),
+    )  # fmt: skip
+    assert onnx_fold.fold_products(model, tmp_path) == 0
 
 
 def test_what_is_random_is_no_constant(tmp_path: Path) -> None:
