@@ -14,6 +14,7 @@ from device_runner.deadline import Deadline
 from device_runner.instant import now
 from device_runner.launch_directory import Evicted
 from device_runner.plan import document
+from device_runner.plans import in_turns
 from device_runner.recording import INTERRUPTED, Recording
 from device_runner.runner import RunnerRefused, Status
 from device_runner.samples import Samples
@@ -321,7 +322,7 @@ def _waited(plan: Plan, count: int, at: int) -> Plan:
     share = count if at == 0 else 0
     phases = {name: getattr(plan, name) for name in ("warmup", "steady")}
     scaled = {name: phase.model_copy(update={"min_ms": phase.min_ms * share}) for name, phase in phases.items()}
-    return plan.model_copy(update={"max_seconds": plan.max_seconds * 2 * count, **scaled})
+    return plan.model_copy(update={"max_seconds": in_turns.max_seconds(plan, count), **scaled})
 
 
 def _logs(measured: Measured) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device_runner import stages
+from device_runner.plans import in_turns as turns
 from device_runner.workload import Feed, Part, Product, Wire, Workload
 from edgedeploy.int8 import reason as slow_int8_reason
 from edgedeploy.record import ArtifactRef, Limits, Plan
@@ -32,8 +33,8 @@ def document(
     in_turns: int = 0,
 ) -> dict[str, Any]:
     """The plan.json of one launch. `outputs`: whether every case is run once after the timing, and kept. also: what a pass of
-    its own asks for, "profile" or "memory". in_turns: how many launches are started together to take turns, each of which has
-    twice so many times as long: a turn begins with a call that nobody times."""
+    its own asks for, "profile" or "memory". in_turns: how many launches are started together to take turns, and each has
+    longer for that."""
     files = {id(feed): input_file(index) for index, feed in enumerate(workload.feeds)}
     first, *later = (_stage(part, files) for part in workload.parts)
     return {
@@ -47,7 +48,7 @@ def document(
         "cases": workload.cases,
         "warmup": _limits(plan.warmup),
         "steady": _limits(plan.steady),
-        "max_seconds": plan.max_seconds * (2 * in_turns or 1),
+        "max_seconds": turns.max_seconds(plan, in_turns) if in_turns else plan.max_seconds,
         "max_memory_mb": plan.max_memory_mb,
         "write_outputs": OUTPUTS if outputs else None,
         "output_cases": workload.cases,

@@ -38,6 +38,11 @@ def check(plan: Plan, count: int, bundle: str) -> None:
         raise UserError("--in-turns is not with --in-app: an app has one process")
 
 
+def max_seconds(plan: Plan, count: int) -> float:
+    """Longest a launch of `count` may take: it waits for the others, and each turn begins with a call that nobody times."""
+    return plan.max_seconds * 2 * count
+
+
 def broken(plan: Plan, measured: Measured) -> tuple[str, ...]:
     """Why a launch that was to take turns did not."""
     if plan.turn_ms is None:

@@ -7,6 +7,7 @@ would compute them with each inference, twice the work of the float one.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def fold_products(model: Any, scratch: Path) -> int:
     wanted = _wanted(graph, constant, products)
     if not wanted:
         return 0
-    graph.initializer.extend(_computed(model, constant, wanted, scratch))
+    graph.initializer.extend(_computed(model, wanted, scratch))
     return _drop_unused(graph, wanted)
 
 
@@ -50,66 +51,56 @@ def _constant(graph: Any) -> tuple[set[str], set[str]]:
     return constant, products
 
 
-def _wanted(graph: Any, constant: set[str], products: set[str]) -> list[str]:
-    """Of those with a product behind them, what something reads that inputs do change; none where they come to too much."""
+def _wanted(graph: Any, constant: set[str], products: set[str]) -> list[Any]:
+    """Of those with a product behind them, what something reads that inputs do change; none where they come to too much.
+
+    As the graph describes them: name, type and shape.
+    """
     from onnx import helper
 
-    read = {output.name for output in graph.output}
+    read: set[str] = set()
     for node in graph.node:
         if not constant.issuperset(name for name in node.output if name):
             read.update(node.input)
-    sizes = {
-        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in (*graph.value_info, *graph.output)
-    }
-    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.output)}
-    wanted, total = [], 0
-    for name in sorted(products & read):
-        shape = sizes.get(name)
-        if shape is None or 0 in shape or name in {output.name for output in graph.output}:
+    ends = {output.name for output in graph.output}
+    names, total = (products & read) - ends, 0
+    found = []
+    for value in graph.value_info:
+        tensor = value.type.tensor_type
+        shape = [dim.dim_value for dim in tensor.shape.dim]
+        if value.name not in names or not tensor.HasField("shape") or 0 in shape:
             continue
-        count = 1
-        for dim in shape:
-            count *= dim
-        total += count * helper.tensor_dtype_to_np_dtype(types[name]).itemsize
-        wanted.append(name)
-    return wanted if total <= MOST_BYTES else []
+        total += math.prod(shape) * helper.tensor_dtype_to_np_dtype(tensor.elem_type).itemsize
+        found.append(value)
+    return found if total <= MOST_BYTES else []
 
 
-def _computed(model: Any, constant: set[str], wanted: list[str], scratch: Path) -> list[Any]:
+def _computed(model: Any, wanted: list[Any], scratch: Path) -> list[Any]:
     """The results, as initializers."""
     import onnx
     import onnxruntime
     from onnx import numpy_helper
 
-    graph = model.graph
-    needed = set(wanted)
-    nodes: list[Any] = []
+    graph, names = model.graph, [value.name for value in wanted]
+    needed, nodes = set(names), []
     for node in reversed(graph.node):
         if not needed.isdisjoint(node.output):
-            nodes.insert(0, node)
+            nodes.append(node)
             needed.update(name for name in node.input if name)
-    alone = onnx.helper.make_graph(
-        nodes, "constants", [],
-        [onnx.helper.make_tensor_value_info(name, _type_of(graph, name), None) for name in wanted],
-        [tensor for tensor in graph.initializer if tensor.name in needed],
-    )  # fmt: skip
+    weights = [tensor for tensor in graph.initializer if tensor.name in needed]
+    alone = onnx.helper.make_graph(nodes[::-1], "constants", [], wanted, weights)
     file = scratch / "constants.onnx"
     onnx.save(
         onnx.helper.make_model(alone, opset_imports=model.opset_import, ir_version=model.ir_version, functions=model.functions),
         str(file),
     )
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    found = session.run(wanted, {})
-    return [numpy_helper.from_array(array, name) for name, array in zip(wanted, found, strict=True)]
+    return [numpy_helper.from_array(array, name) for name, array in zip(names, session.run(names, {}), strict=True)]
 
 
-def _type_of(graph: Any, name: str) -> int:
-    return int(next(value.type.tensor_type.elem_type for value in graph.value_info if value.name == name))
-
-
-def _drop_unused(graph: Any, computed: list[str]) -> int:
+def _drop_unused(graph: Any, wanted: list[Any]) -> int:
     """Remove the operators that made what is there now, and what only they read."""
-    done = set(computed)
+    done = {value.name for value in wanted}
     read = {output.name for output in graph.output}
     kept: list[Any] = []
     for node in reversed(graph.node):
@@ -118,11 +109,11 @@ def _drop_unused(graph: Any, computed: list[str]) -> int:
         for place, name in enumerate(node.output):
             if name in done:  # made here as well, by one that makes something else too
                 node.output[place] = f"{name}/unfolded"
-        kept.insert(0, node)
+        kept.append(node)
         read.update(node.input)
     gone = len(graph.node) - len(kept)
     del graph.node[:]
-    graph.node.extend(kept)
+    graph.node.extend(reversed(kept))
     given = {each.name for each in graph.input}
     tensors = [tensor for tensor in graph.initializer if tensor.name in read or tensor.name in given]
     del graph.initializer[:]

@@ -149,6 +149,13 @@ def test_a_cable_pulled_in_the_middle_of_a_push(cable: FaultProxy, work: Path, s
     assert not [path for path in (work / "store").iterdir() if path.name.startswith(".")]
 
 
+def pull_for_a_second(cable: FaultProxy) -> None:
+    cable.refuse()
+    cable.cut()
+    time.sleep(1)
+    cable.refuse(False)
+
+
 def sshd_digest(path: Path) -> str:
     return subprocess.run(["sha256sum", str(path)], capture_output=True, text=True, check=True).stdout.split()[0]
 
@@ -156,13 +163,7 @@ def sshd_digest(path: Path) -> str:
 def test_a_cable_pulled_in_the_middle_of_a_launch_costs_nothing(
     cable: FaultProxy, work: Path, store: Store, fast: Path
 ) -> None:
-    def pull(directory: Path) -> None:
-        cable.refuse()
-        cable.cut()
-        time.sleep(1)
-        cable.refuse(False)
-
-    pulling = during_launch(work, 1, pull)
+    pulling = during_launch(work, 1, lambda directory: pull_for_a_second(cable))
     (record,) = run(store, fast, how=LONG).records
     pulling.join()
     assert cable.connections >= 2
@@ -331,13 +332,7 @@ def test_every_runtime_in_turns_with_every_other(cable: FaultProxy, work: Path, 
 
 
 def test_in_turns_a_cable_pulled_costs_nothing(cable: FaultProxy, work: Path, store: Store, fast: Path, slow: Path) -> None:
-    def pull(directory: Path) -> None:
-        cable.refuse()
-        cable.cut()
-        time.sleep(1)
-        cable.refuse(False)
-
-    pulling = during_launch(work, 1, pull)
+    pulling = during_launch(work, 1, lambda directory: pull_for_a_second(cable))
     records = run(store, fast, slow, how=LONG_TURNS).records
     pulling.join()
     assert cable.connections >= 2

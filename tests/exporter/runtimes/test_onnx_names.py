@@ -39,3 +39,21 @@ def test_ends_called_as_something_inside(tmp_path: Path) -> None:
         expected = work.model(torch.from_numpy(values[:1]))
     for name, array in zip(("relu", "linear"), expected, strict=True):
         np.testing.assert_allclose(got[name], array.numpy(), atol=1e-6)
+
+
+class Scaled(nn.Module):
+    """Its weight is called `scale`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((4,), 2.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x) * self.scale
+
+
+def test_an_end_called_as_a_weight(tmp_path: Path) -> None:
+    values = np.ones((8, 4), np.float32)
+    work = standins.work(Scaled(), {"x": values}, (standins.spec("scale", (1, 4)),))
+    made = runtimes.get("onnx").lower(work, tmp_path / "m.onnx")
+    np.testing.assert_array_equal(runtimes.get("onnx").open(made.file)({"x": values[:1]})["scale"], 2 * values[:1])
