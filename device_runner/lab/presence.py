@@ -33,6 +33,7 @@ class Watch:
         self._alone = threading.Lock()
         self._said: dict[str, tuple[Presence, str]] = {}
         self._followed: set[str] = set()
+        self._asking: dict[str, threading.Lock] = {}
         self._phones: dict[str, list[Device]] = {}
         self._attached: dict[str, str] | None = None
         self._threads: list[threading.Thread] = []
@@ -43,6 +44,7 @@ class Watch:
         for device in devices:
             if device.name in self._followed:
                 continue
+            self._asking[device.name] = threading.Lock()
             self._followed.add(device.name)
             if device.target.transport == "adb" and device.target.settings.get("server") is None:
                 self._phones.setdefault(device.target.address, []).append(device)
@@ -78,11 +80,12 @@ class Watch:
             state = attached.get(serial, "")
             for device in devices:
                 # "device" is adb's word, and `_look` finds out whether a program runs there
-                if state not in ("device", "unauthorized") and (state or not _over_network(device)):
-                    self._tell(device, "dead", f"adb says {state}" if state else "not attached")
-                elif state == "unauthorized":
+                if state == "unauthorized":
                     self._tell(device, "unauthorised", "accept this host's key on the phone's screen")
-                elif self._said.get(device.name, ("unknown", ""))[0] != "present":
+                elif state != "device" and not _over_network(device):
+                    self._tell(device, "dead", f"adb says {state}" if state else "not attached")
+                # over the network "offline" is one that went away and one that is just being connected to
+                elif state == "offline" or self._said.get(device.name, ("unknown", ""))[0] != "present":
                     self._start(lambda device=device: self._ask(device))  # type: ignore[misc]
 
     def _look(self, device: Device) -> None:
@@ -91,6 +94,11 @@ class Watch:
             self._ended.wait(max(LOOK_SEC, LOOK_EACH_SEC * len(self._followed)))
 
     def _ask(self, device: Device) -> None:
+        # one at a time, so that an answer that took long does not come after a newer one
+        with self._asking[device.name]:
+            self._ask_alone(device)
+
+    def _ask_alone(self, device: Device) -> None:
         attached = self._attached
         serial = device.target.address
         known = device.target.transport == "adb" and attached is not None
