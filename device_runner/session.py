@@ -165,12 +165,20 @@ class Session:
         """What the device is doing now."""
         return with_backoff(lambda: conditions.snapshot(self.transport, Deadline.after(CALL_SEC), self.system))
 
-    def put(self, files: Mapping[str, Path]) -> dict[str, str]:
-        """Push files into the device's store; name beside the plan -> path there. Raises NoRoom for a device that is full."""
-        digests = {name: file_sha256(source) for name, source in files.items()}
+    def put(self, files: Mapping[str, Path], known: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Push files into the device's store; name beside the plan -> path there. known: digests that need not be taken again.
+
+        Raises NoRoom for a device that is full, InternalError when a file is not what is known of it.
+        """
+        digests = {name: (known or {}).get(name) or file_sha256(source) for name, source in files.items()}
         self.cache.use(digests.values())
         for name, source in files.items():
-            self.cache.push(source, f"store/{digests[name]}", Deadline.after(PUSH_SEC))
+            try:
+                self.cache.push(source, f"store/{digests[name]}", Deadline.after(PUSH_SEC), sha256=digests[name])
+            except TransientError:
+                if file_sha256(source) != digests[name]:
+                    raise InternalError(f"{source}: changed while it was being benched") from None
+                raise
         return {name: f"store/{digest}" for name, digest in digests.items()}
 
     def stage(self, workload: Workload) -> Staged:
@@ -192,10 +200,8 @@ class Session:
                 file = files[input_file(index)] = Path(scratch, f"{index}.bin")
                 # the protocol is little-endian, whatever this host is
                 feed.data.astype(feed.data.dtype.newbyteorder("<"), copy=False).tofile(file)
-            links = self.put(files)
-        for part in parts:
-            if links[part.name] != f"store/{part.sha256}":
-                raise InternalError(f"{part.model}: changed while it was being benched")
+            # the models' were compared with the manifest's when the bundle was read
+            links = self.put(files, {part.name: part.sha256 for part in parts})
         self.cache.trim()
         return Staged(links)
 

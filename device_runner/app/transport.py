@@ -57,8 +57,10 @@ class AppTransport(Transport):
         ours = any(word == self.root or word.startswith(f"{self.root}/") for word in argv)
         return as_app(*argv) if ours else list(argv)
 
-    def push(self, source: Path, destination: str, deadline: Deadline, *, executable: bool = False) -> bool:
-        digest, size, mode = file_sha256(source), source.stat().st_size, "700" if executable else "600"
+    def push(
+        self, source: Path, destination: str, deadline: Deadline, *, executable: bool = False, sha256: str = ""
+    ) -> bool:  # fmt: skip
+        digest, size, mode = sha256 or file_sha256(source), source.stat().st_size, "700" if executable else "600"
         asked = self.inner.run(as_app(*posix.prepare(self.root, destination, digest, size, mode)), deadline)
         if not posix.to_send(asked, destination, size):
             return False

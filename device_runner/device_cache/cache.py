@@ -56,14 +56,18 @@ class DeviceCache:
             self._run(scripts.use(self._root, self._owner, ()))
             self._renewed = time.monotonic()
 
-    def push(self, source: Path, path: str, deadline: Deadline, *, executable: bool = False) -> None:
+    def push(
+        self, source: Path, path: str, deadline: Deadline, *, executable: bool = False, sha256: str = ""
+    ) -> None:  # fmt: skip
         """Transport.push, tried again where that may help. A device that is full first loses what is not in use.
 
         Raises NoRoom when that does not do.
         """
         while True:
             try:
-                with_backoff(lambda: self._transport.push(source, path, deadline, executable=executable))
+                with_backoff(
+                    lambda: self._transport.push(source, path, deadline, executable=executable, sha256=sha256)
+                )  # fmt: skip
                 return
             except NoRoom:
                 if not self.make_room(source.stat().st_size):

@@ -82,9 +82,13 @@ class Transport(Protocol):
         """The lines of a program's stdout as they come. Closing the iterator ends the program."""
         ...
 
-    def push(self, source: Path, destination: str, deadline: Deadline, *, executable: bool = False) -> bool:
+    def push(
+        self, source: Path, destination: str, deadline: Deadline, *, executable: bool = False, sha256: str = ""
+    ) -> bool:  # fmt: skip
         """Put a file on the device under its final name only once it is whole and its digest was checked there.
 
+        sha256: of its content, where that is known, so that the file is not read for it again; one that is another by now is
+        a TransientError.
         False when the same content was there already and nothing was sent. Raises NoRoom when the device is full; nothing of
         the file is left then.
         """

@@ -102,9 +102,11 @@ class LocalTransport:
         finally:
             _end(process)
 
-    def push(self, source: Path, destination: str, deadline: Deadline, *, executable: bool = False) -> bool:
+    def push(
+        self, source: Path, destination: str, deadline: Deadline, *, executable: bool = False, sha256: str = ""
+    ) -> bool:  # fmt: skip
         target = self._inside(destination)
-        digest = file_sha256(source)
+        digest = sha256 or file_sha256(source)
         mode = 0o700 if executable else 0o600
         there = target.is_file() and not target.is_symlink() and target.stat().st_size == source.stat().st_size
         if there and file_sha256(target) == digest:

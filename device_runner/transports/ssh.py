@@ -70,9 +70,11 @@ class SshTransport:
             with contextlib.suppress(EdgedeployError):
                 self._link.call(lambda connection: lines.aclose(), Deadline.after(2 * GRACE_SEC), what)
 
-    def push(self, source: Path, destination: str, deadline: Deadline, *, executable: bool = False) -> bool:
+    def push(
+        self, source: Path, destination: str, deadline: Deadline, *, executable: bool = False, sha256: str = ""
+    ) -> bool:  # fmt: skip
         relative(destination)
-        digest, size, mode = file_sha256(source), source.stat().st_size, "0700" if executable else "0600"
+        digest, size, mode = sha256 or file_sha256(source), source.stat().st_size, "0700" if executable else "0600"
 
         async def send(connection: Connection) -> bool:
             asked = posix.prepare(self._root, destination, digest, size, mode)

@@ -224,7 +224,7 @@ def query(sql: str, out: str, as_json: bool) -> int:
 
 
 @command.command("import")
-@click.argument("file", type=click.Path(dir_okay=False), metavar="FILE")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False), metavar="FILE")
 @click.option("--map", "maps", multiple=True, metavar="COLUMN=FIELD", help="This column is that field; once for each.")
 @click.option("--set", "constants", multiple=True, metavar="FIELD=VALUE", help="This field is the same in every row.")
 @click.option("--sheet", metavar="NAME", help="Of a spreadsheet with more than one.")

@@ -15,11 +15,13 @@ import pytest
 
 from device_runner import benching, conformance, launches
 from device_runner.benching import Finished
+from device_runner.deadline import Deadline
 from device_runner.results import summary, table
 from device_runner.results.store import Store
 from device_runner.session import Session
 from edgedeploy import bundle
-from edgedeploy.errors import UserError
+from edgedeploy.bundle import file_sha256
+from edgedeploy.errors import InternalError, UserError
 from edgedeploy.progress import StatusLine
 from edgedeploy.record import Plan, RunRecord
 from tests.device_runner import tiny
@@ -230,6 +232,18 @@ def test_a_session_sends_a_model_only_once(session: Session, fast: Path) -> None
     sent.clear()
     session.put({"model": model})
     assert sent == {False: 1}
+
+
+def test_a_model_that_changed_since_it_was_read_is_not_put_under_its_digest(session: Session, tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(b"as it was")
+    known = file_sha256(model)
+    model.write_bytes(b"as it is now")
+    with pytest.raises(InternalError, match="changed while it was being benched"):
+        session.put({"model.onnx": model}, {"model.onnx": known})
+    assert session.transport.stat(f"store/{known}", Deadline.after(60)) is None
+    model.write_bytes(b"as it was")
+    assert session.put({"model.onnx": model}, {"model.onnx": known}) == {"model.onnx": f"store/{known}"}
 
 
 def test_nothing_of_a_finished_experiment_is_left_on_the_device(run_bench: Bench, cache: Path, fast: Path) -> None:

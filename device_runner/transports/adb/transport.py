@@ -52,8 +52,10 @@ class AdbTransport:
     def stream(self, argv: Sequence[str], deadline: Deadline) -> Iterator[bytes]:
         return shell.stream(self._link, argv, deadline)
 
-    def push(self, source: Path, destination: str, deadline: Deadline, *, executable: bool = False) -> bool:
-        digest, mode = file_sha256(source), 0o700 if executable else 0o600
+    def push(
+        self, source: Path, destination: str, deadline: Deadline, *, executable: bool = False, sha256: str = ""
+    ) -> bool:  # fmt: skip
+        digest, mode = sha256 or file_sha256(source), 0o700 if executable else 0o600
         incoming = self._storage.incoming(destination, self._token)
         with source.open("rb") as data:
             size = os.fstat(data.fileno()).st_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import socket
@@ -15,6 +16,7 @@ from device_runner.deadline import Deadline, DeadlineExpired
 from device_runner.transports.adb import shell
 from device_runner.transports.adb.transport import AdbTransport
 from device_runner.transports.base import Completed, Stat
+from edgedeploy.bundle import file_sha256
 from edgedeploy.errors import TransientError, UserError
 from tests.bench_hosts.adbd import Phone
 from tests.bench_hosts.fault_proxy import FaultProxy
@@ -158,6 +160,17 @@ def test_push_sends_again_what_differs_and_repairs_what_was_damaged(device: AdbT
     assert device.push(source, "model", soon()) is True
     assert there.read_bytes() == b"other"
     assert there.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_is_not_what_is_known_of_it_arrives_under_no_name(
+    device: AdbTransport, phone: Phone, tmp_path: Path
+) -> None:  # fmt: skip
+    source, digest = random_file(tmp_path / "model", 1), hashlib.sha256(b"another").hexdigest()
+    with pytest.raises(TransientError, match="arrived damaged"):
+        device.push(source, "store/model", soon(), sha256=digest)
+    assert list(phone.inside(device.path("store")).iterdir()) == []
+    assert device.push(source, "store/model", soon(), sha256=file_sha256(source))
+    assert not device.push(source, "store/model", soon(), sha256=file_sha256(source))
 
 
 def test_push_can_make_a_program_and_makes_one_of_a_file_that_is_there(device: AdbTransport, tmp_path: Path) -> None:
