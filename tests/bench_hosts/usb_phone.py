@@ -13,7 +13,8 @@ from tests.bench_hosts.vm import Vm
 
 SERIAL = "EDGEUSB0001"
 _GADGET = "/sys/kernel/config/usb_gadget/phone"
-_ROOT = "/run/phone"
+#: the phone's files, in the machine
+ROOT = "/run/phone"
 #: there while the cable is out
 _PULLED = "/run/pulled"
 #: held for looking whether the cable is in and binding, so that it is not pulled in between
@@ -34,13 +35,13 @@ echo Nobody > strings/0x409/manufacturer
 echo "Edge Phone 7" > strings/0x409/product
 echo ADB > configs/c.1/strings/0x409/configuration
 ln -s functions/ffs.adb configs/c.1
-cp -a /run/shared/phone {_ROOT}
-mount -t proc proc {_ROOT}/proc
-mount -t tmpfs tmpfs {_ROOT}/dev
-for node in null zero urandom random; do : > {_ROOT}/dev/$node; mount --bind /dev/$node {_ROOT}/dev/$node; done
-mkdir -p {_ROOT}/dev/usb-ffs/adb
-mount -t functionfs adb {_ROOT}/dev/usb-ffs/adb
-setsid chroot {_ROOT} /system/bin/init > /dev/null 2>&1 < /dev/null &
+cp -a /run/shared/phone {ROOT}
+mount -t proc proc {ROOT}/proc
+mount -t tmpfs tmpfs {ROOT}/dev
+for node in null zero urandom random; do : > {ROOT}/dev/$node; mount --bind /dev/$node {ROOT}/dev/$node; done
+mkdir -p {ROOT}/dev/usb-ffs/adb
+mount -t functionfs adb {ROOT}/dev/usb-ffs/adb
+setsid chroot {ROOT} /system/bin/init > /dev/null 2>&1 < /dev/null &
 """
 #: as Android's init: whenever adbd has described itself anew, the gadget is bound again. The kernel unbinds it when adbd closes
 #: the control end point, as it does in ending
@@ -54,7 +55,7 @@ while :; do
 done
 """
 #: adbd has described itself when its end points are there
-_READY = f"i=0; while [ ! -e {_ROOT}/dev/usb-ffs/adb/ep2 ]; do sleep 0.1; i=$((i+1)); [ $i -lt 600 ] || exit 1; done"
+_READY = f"i=0; while [ ! -e {ROOT}/dev/usb-ffs/adb/ep2 ]; do sleep 0.1; i=$((i+1)); [ $i -lt 600 ] || exit 1; done"
 
 
 class UsbPhone:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.bench_hosts.usb_phone import ROOT as PHONE_ROOT
 from tests.bench_hosts.usb_phone import SERIAL, UsbPhone
 from tests.bench_hosts.vm import Done, Vm
 from tests.device_runner.native.conftest import ROOT
@@ -49,8 +51,11 @@ class Machine:
             "EDGEDEPLOY_STATE": "/run/state", "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
 
+    def start(self, way: str, *arguments: str | Path) -> str:
+        return self.vm.start([sys.executable, "-m", "edgedeploy", *arguments], self.environment(way))
+
     def edgedeploy(self, way: str, *arguments: str | Path) -> Done:
-        return self.vm.run([sys.executable, "-m", "edgedeploy", *arguments], self.environment(way), _SEC)
+        return self.vm.wait(self.start(way, *arguments), _SEC)
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +110,38 @@ def test_a_phone_that_is_not_there_is_said_to_be(phone: UsbPhone, machine: Machi
         assert "is the cable in" in checked.stdout
     finally:
         phone.plug_in()
+
+
+#: launches of several seconds, so that there is a middle to pull the cable in on a machine where each look takes one
+_LAUNCHES = (
+    "--launches",
+    "2",
+    "--warmup-count",
+    "1",
+    "--warmup-ms",
+    "0",
+    "--min-count",
+    "5",
+    "--min-ms",
+    "15000",
+    "--max-seconds",
+    "60",
+)
+_SAMPLING = f"grep -ls steady {PHONE_ROOT}/data/local/tmp/edgedeploy/runs/*/*/events.jsonl || true"
+
+
+def test_a_bench_whose_cable_is_pulled_in_a_launch_goes_on(phone: UsbPhone, machine: Machine, way: str, fast: Path) -> None:
+    """The launch goes on by itself meanwhile, and nothing of it is lost."""
+    bench = ["bench", fast, "--device", f"adb:{SERIAL}", *_LAUNCHES, "--out", f"/run/runs-{way}", "--json"]
+    name = machine.start(way, *bench)
+    end = time.monotonic() + _SEC
+    while not machine.vm.run(["sh", "-c", _SAMPLING]).stdout:
+        assert machine.vm.so_far(name) is None, machine.vm.so_far(name)
+        assert time.monotonic() < end, machine.vm.said(name, "err")
+    phone.pull_out()
+    time.sleep(3)
+    phone.plug_in()
+    done = machine.vm.wait(name, _SEC)
+    assert done.exit_code == 0, done
+    (run,) = json.loads(done.stdout)["runs"]
+    assert [launch["valid"] for launch in run["launches"]] == [True, True], run

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,9 +26,9 @@ MAIN = (
 
 
 class Machine:
-    """One host: what is called here runs as if on it."""
+    """One host: what is called here runs as if on it. environment: beside what all of them have."""
 
-    def __init__(self, root: Path, name: str) -> None:
+    def __init__(self, root: Path, name: str, environment: Mapping[str, str]) -> None:
         self.root, self.name = root / name, name
         self.root.mkdir()
         self.output = self.root / "output"
@@ -40,7 +40,7 @@ class Machine:
         shutil.copytree(built, self.root / "cache" / "runner" / built.name)
         self.environment = {
             **os.environ, "EDGEDEPLOY_STATE": str(self.root / "state"), "EDGEDEPLOY_CACHE": str(self.root / "cache"),
-            "EDGEDEPLOY_LAB": str(self.root / "lab"), "EDGEDEPLOY_DEVICES": str(devices),
+            "EDGEDEPLOY_LAB": str(self.root / "lab"), "EDGEDEPLOY_DEVICES": str(devices), **environment,
         }  # fmt: skip
 
     def start(self, *arguments: str | Path) -> None:
@@ -143,27 +143,27 @@ def until(what: Callable[[], bool], shown: Callable[[], str], seconds: float = 3
 
 
 class Cluster:
-    """head, and lab hosts by name."""
+    """head, and lab hosts by name. listen: the head's address; beyond 127.0.0.1 everything goes over TLS."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, environment: Mapping[str, str], listen: str) -> None:
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind((listen, 0))
             self.port = free.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
-        self.head = Machine(root, "head")
+        self.address = f"{listen}:{self.port}"
+        self._root, self._environment, self._listen = root, environment, listen
+        self.head = Machine(root, "head", environment)
         self.hosts: dict[str, Machine] = {}
-        self._root = root
 
     def start_head(self) -> None:
-        self.head.start("head", "--port", str(self.port))
+        self.head.start("head", "--port", str(self.port), "--listen", self._listen)
         token = self.head.root / "state/cluster/head/token"
         until(lambda: token.is_file() and (token.parent / "joined.json").is_file(), self.head.said)
 
     def join(self, name: str) -> Machine:
         """A new host, which joins as soon as the head is there."""
-        machine = self.hosts[name] = Machine(self._root, name)
+        machine = self.hosts[name] = Machine(self._root, name, self._environment)
         home = Home(self.head.root / "state/cluster/head")
-        made = invitation.write(home, Address.parse(self.address), name, "127.0.0.1")
+        made = invitation.write(home, Address.parse(self.address), name, self._listen)
         (machine.root / f"{name}.join").write_text(made.model_dump_json())
         return machine
 
@@ -176,9 +176,11 @@ class Cluster:
 
 
 @contextmanager
-def cluster(root: Path, names: Sequence[str]) -> Iterator[Cluster]:
+def cluster(
+    root: Path, names: Sequence[str], environment: Mapping[str, str] | None = None, listen: str = "127.0.0.1"
+) -> Iterator[Cluster]:
     """A head and hosts that have joined; everything of theirs has ended afterwards."""
-    made = Cluster(root)
+    made = Cluster(root, environment or {}, listen)
     try:
         made.start_head()
         for name in names:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from device_runner.results.opening import open_store
 from device_runner.results.store import Store
+from tests.bench_hosts import swift
 from tests.device_runner import tiny
 from tests.device_runner.lab.hosts import Cluster, cluster, listeners, until
 
@@ -17,8 +19,14 @@ BRIEF = {"mode": "quick", "launches": 2, "warmup_count": 1, "warmup_ms": 0, "min
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(tmp_path_factory.mktemp("hosts"), ["lab1", "lab2"]) as made:
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[swift.Swift]:
+    with swift.running(tmp_path_factory.mktemp("swift")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def many(bucket: swift.Swift, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("hosts"), ["lab1", "lab2"], bucket.environment) as made:
         yield made
 
 
@@ -57,6 +65,16 @@ def test_a_plan_is_worked_through_on_all_hosts_and_lands_in_one_store(many: Clus
     # asked for again, from another host, it costs nothing
     again = json.loads(many.hosts["lab1"].output_of("run", plan, "--cluster", many.address, "--json"))
     assert [job["runs"] for job in again["jobs"]] == [job["runs"] for job in document["jobs"]]
+
+
+def test_the_store_may_be_a_bucket(many: Cluster, bucket: swift.Swift, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"s3://{swift.BUCKET}/cluster"
+    plan = written(tmp_path, {"artifacts": ["one"], "devices": ["local@*"]}, plan=BRIEF, out=url)
+    document = json.loads(many.hosts["lab1"].output_of("run", plan, "--cluster", many.address, "--json"))
+    assert sorted(job["device"] for job in document["jobs"]) == ["local@lab1", "local@lab2"]
+    for name, value in bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    check_nothing_lost_or_doubled(open_store(url), document["jobs"])
 
 
 def test_a_node_that_is_killed_joins_again_and_nothing_is_lost_or_doubled(many: Cluster, tmp_path: Path) -> None:
