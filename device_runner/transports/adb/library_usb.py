@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from typing import Any
 
 from device_runner.transports.adb import states
@@ -15,19 +16,29 @@ def transport(serial: str) -> Any:
     try:
         from adb_shell.exceptions import UsbDeviceNotFoundError
         from adb_shell.transport.usb_transport import UsbTransport
-        from usb1 import USBErrorAccess, USBErrorBusy
+        from usb1 import USBContext, USBErrorAccess, USBErrorBusy
     except (ImportError, OSError):
         raise UserError(
             "a phone on USB needs adb (apt install adb) or libusb (pip install 'edgedeploy[usb]', apt install libusb-1.0-0)"
         ) from None
+    # the library's class has one for good, which hears from udev alone of what is plugged in later: in a container, where there
+    # is none, a phone whose cable was out would not be found again
+    context = USBContext().open()
+    kind = type("UsbTransport", (UsbTransport,), {"USB1_CTX": context, "_HANDLE_CACHE": weakref.WeakValueDictionary()})
     try:
-        return UsbTransport.find_adb(serial, None, None)
-    except UsbDeviceNotFoundError:
-        raise states.no_device(serial, "no such phone on USB") from None
-    except USBErrorAccess:
-        raise states.no_permission(serial) from None
-    except USBErrorBusy:
-        raise UserError(f"{serial} is held by another program, an adb server perhaps: adb kill-server") from None
+        found = kind.find_adb(serial, None, None)  # type: ignore[attr-defined]
+    except BaseException as error:
+        context.close()
+        if isinstance(error, UsbDeviceNotFoundError):
+            raise states.no_device(serial, "no such phone on USB") from None
+        if isinstance(error, USBErrorAccess):
+            raise states.no_permission(serial) from None
+        if isinstance(error, USBErrorBusy):
+            raise UserError(f"{serial} is held by another program, an adb server perhaps: adb kill-server") from None
+        raise
+    # not when it is closed, which the library does before it connects, too
+    weakref.finalize(found, context.close)
+    return found
 
 
 def attached() -> list[Attached]:

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from adb_shell.transport import usb_transport
 
 from device_runner import inventory
 from device_runner.transports.adb import keys, library_io
@@ -112,6 +113,7 @@ def test_what_is_private_in_adb_shell_is_there() -> None:
         assert callable(getattr(library_io._AdbIOManager, name))
     device = library_io.AdbDevice(library_io.BaseTransport.__new__(_Nothing))
     assert {"_io_manager", "_maxdata"} <= set(vars(device))
+    assert {"USB1_CTX", "_HANDLE_CACHE", "find_adb"} <= {*vars(usb_transport.UsbTransport)}
 
 
 class _Nothing(library_io.BaseTransport):  # type: ignore[misc]

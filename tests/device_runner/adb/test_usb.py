@@ -141,7 +141,9 @@ def test_a_bench_whose_cable_is_pulled_in_a_launch_goes_on(phone: UsbPhone, mach
     phone.pull_out()
     time.sleep(3)
     phone.plug_in()
+    # Debian's adbd does not come back to a cable that was out, and has no init that would start it anew as it is plugged in
+    phone.restart_adbd()
     done = machine.vm.wait(name, _SEC)
     assert done.exit_code == 0, done
     (run,) = json.loads(done.stdout)["runs"]
-    assert [launch["valid"] for launch in run["launches"]] == [True, True], run
+    assert (run["valid"], run["launches"]) == (True, 2), run
