@@ -168,7 +168,7 @@ class Session:
     def put(self, files: Mapping[str, Path], known: Mapping[str, str] | None = None) -> dict[str, str]:
         """Push files into the device's store; name beside the plan -> path there. known: digests that need not be taken again.
 
-        Raises NoRoom for a device that is full, InternalError when a file is not what is known of it.
+        Raises NoRoom for a device that is full, InternalError for a file that had to be sent and is not what is known of it.
         """
         digests = {name: (known or {}).get(name) or file_sha256(source) for name, source in files.items()}
         self.cache.use(digests.values())
@@ -189,7 +189,7 @@ class Session:
         """Push the models of some stages, and inputs.
 
         Raises UserError for a runtime that the device cannot run, for a model that its runtime cannot and for a device that is
-        full, InternalError when a model changed since it was read.
+        full, InternalError for a model that had to be sent and changed since it was read.
         """
         if parts:
             self.runner.require(workload.artifact.runtime, [part.model for part in parts])

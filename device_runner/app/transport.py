@@ -65,7 +65,7 @@ class AppTransport(Transport):
         if not posix.to_send(asked, destination, size):
             return False
         with self._on_its_way(deadline) as (name, place):
-            self.inner.push(source, name, deadline)
+            self.inner.push(source, name, deadline, sha256=digest)
             receive = as_app(*posix.receive(self.root, destination, digest, mode))
             posix.check(self.inner.run(["sh", "-c", _IN, "sh", place, *receive], deadline), destination)
         return True

@@ -30,11 +30,15 @@ class Impossible(UserError):
 def perform(lease: Lease, progress: StatusLine, started: Callable[[str], None]) -> tuple[list[str], list[Outcome]]:
     """The committed runs, and how each artifact did. Raises what `benching.bench` does; see `trouble_of`.
 
-    What is on disk of the job's experiment is gone on with; what is complete is only read.
+    What is on disk of the job's experiment is gone on with; what is complete is only read. So is what another device completed
+    whose word did not reach the queue (its head was away): nothing is measured twice, and nothing is learnt of this device.
     """
     work = lease.work
     file = Path(work["devices"]) if work["devices"] else None
     store = open_store(work["out"])
+    measured = _completed(store, lease.begun)
+    if measured:
+        return measured, []
     for path in map(Path, work["paths"]):
         if not path.exists():
             raise Impossible(f"{path}: is gone")
@@ -43,6 +47,15 @@ def perform(lease: Lease, progress: StatusLine, started: Callable[[str], None]) 
     else:
         finished = _begin(lease, work, file, store, progress, started)
     return [record.id for record in finished.records], [_outcome(record) for record in finished.records]
+
+
+def _completed(store: Store, experiment: str) -> list[str]:
+    """The runs of an experiment that is committed and valid, all of it; else none."""
+    if not experiment or not store.has_experiment(experiment):
+        return []
+    runs = store.runs_of(experiment)
+    whole = len(runs) == len(store.experiment(experiment)["artifacts"])
+    return runs if whole and all(store.read(run).valid for run in runs) else []
 
 
 def _begin(

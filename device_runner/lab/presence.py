@@ -32,34 +32,29 @@ class Watch:
         self._ended = threading.Event()
         self._alone = threading.Lock()
         self._said: dict[str, tuple[Presence, str]] = {}
-        self._followed: set[str] = set()
-        self._asking: dict[str, threading.Lock] = {}
+        #: by device: set when it is to be looked at now
+        self._now: dict[str, threading.Event] = {}
         self._phones: dict[str, list[Device]] = {}
         self._attached: dict[str, str] | None = None
-        self._threads: list[threading.Thread] = []
         self._tracking = False
 
     def follow(self, devices: Iterable[Device]) -> None:
         """Watch these too, from now on."""
         for device in devices:
-            if device.name in self._followed:
+            if device.name in self._now:
                 continue
-            self._asking[device.name] = threading.Lock()
-            self._followed.add(device.name)
+            self._now[device.name] = threading.Event()
             if device.target.transport == "adb" and device.target.settings.get("server") is None:
                 self._phones.setdefault(device.target.address, []).append(device)
                 if not self._tracking:
                     self._tracking = True
-                    self._start(self._track)
-            self._start(lambda device=device: self._look(device))  # type: ignore[misc]
+                    threading.Thread(target=self._track, daemon=True).start()
+            threading.Thread(target=self._look, args=(device,), daemon=True).start()
 
     def end(self) -> None:
         self._ended.set()
-
-    def _start(self, run: Callable[[], None]) -> None:
-        thread = threading.Thread(target=run, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        for now in list(self._now.values()):
+            now.set()
 
     def _track(self) -> None:
         """Phones, as the adb server tells of them; while it does not, `_look` asks each."""
@@ -69,50 +64,53 @@ class Watch:
                     if self._ended.is_set():
                         return
                     if attached is not None:
-                        self._attached = attached
-                        self._tell_of_phones(attached)
+                        before, self._attached = self._attached or {}, attached
+                        self._tell_of_phones(before, attached)
             except EdgedeployError:
                 self._attached = None
             self._ended.wait(_AGAIN_SEC)
 
-    def _tell_of_phones(self, attached: dict[str, str]) -> None:
+    def _tell_of_phones(self, before: dict[str, str], attached: dict[str, str]) -> None:
         for serial, devices in list(self._phones.items()):
             state = attached.get(serial, "")
+            # "device" is adb's word, and `_look` finds out whether a program runs there
+            came_or_went = (state == "device") != (before.get(serial) == "device")
             for device in devices:
-                # "device" is adb's word, and `_look` finds out whether a program runs there
                 if state == "unauthorized":
                     self._tell(device, "unauthorised", "accept this host's key on the phone's screen")
+                # over the network "offline" is one that went away and one that is just being connected to
                 elif state != "device" and not _over_network(device):
                     self._tell(device, "dead", f"adb says {state}" if state else "not attached")
-                # over the network "offline" is one that went away and one that is just being connected to
-                elif state == "offline" or self._said.get(device.name, ("unknown", ""))[0] != "present":
-                    self._start(lambda device=device: self._ask(device))  # type: ignore[misc]
+                if came_or_went:
+                    self._now[device.name].set()
 
     def _look(self, device: Device) -> None:
+        """From one thread for each device: an answer that took long does not come after a newer one."""
+        now = self._now[device.name]
         while not self._ended.is_set():
+            now.clear()
             self._ask(device)
-            self._ended.wait(max(LOOK_SEC, LOOK_EACH_SEC * len(self._followed)))
+            now.wait(max(LOOK_SEC, LOOK_EACH_SEC * len(self._now)))
 
     def _ask(self, device: Device) -> None:
-        # one at a time, so that an answer that took long does not come after a newer one
-        with self._asking[device.name]:
-            self._ask_alone(device)
-
-    def _ask_alone(self, device: Device) -> None:
         attached = self._attached
         serial = device.target.address
-        known = device.target.transport == "adb" and attached is not None
-        if known and attached is not None and serial not in attached and not _over_network(device):
+        known = attached is not None and device.target.transport == "adb" and device in self._phones.get(serial, [])
+        word = attached.get(serial, "") if known and attached is not None else None
+        if word == "" and not _over_network(device):
             self._tell(device, "dead", "not attached")
             return
         if device_lock.in_use(device) is not None:
             # its worker, or somebody else, has it, and knows better; it was there when it was taken
-            if self._said.get(device.name, ("unknown", ""))[0] == "unknown":
+            said = self._said.get(device.name, ("unknown", ""))[0]
+            if word == "offline":
+                self._tell(device, "dead", "adb says offline")
+            elif said == "unknown" or (said == "dead" and word == "device"):
                 self._tell(device, "present", "in use")
             return
-        phones = [Phone(serial, attached[serial])] if known and attached is not None and serial in attached else []
         # over the network the server forgets a phone that went away, and connecting to it is how it comes back
-        found = probing.probe(device, [phone for phone in phones if phone.state == "unauthorized" or not _over_network(device)])
+        asked = word and (word == "unauthorized" or not _over_network(device))
+        found = probing.probe(device, [Phone(serial, word)] if word and asked else [])
         if found.state != "unknown":
             self._tell(device, _STATES[found.state], found.detail)
 

@@ -57,6 +57,7 @@ class Lease:
     """A job that is a worker's until it says how it ended, or its heartbeats stop. `experiment` is where its runs go.
 
     The same experiment comes with the job again after a crash, so that what is on disk is gone on with. tries: begun before.
+    begun: an experiment that another device had begun for it; "" for none. Its last word may not have reached the queue.
     """
 
     job: int
@@ -68,6 +69,7 @@ class Lease:
     artifacts: tuple[str, ...]
     tries: int
     work: Mapping[str, Any]
+    begun: str = ""
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class SqliteQueue:
             telling.note(db, now, device, "starting")
             return Lease(
                 row["id"], token, device, identifier, row["plan"], row["label"], tuple(json.loads(row["artifacts"])),
-                row["tries"], json.loads(row["work"]),
+                row["tries"], json.loads(row["work"]), "" if goes_on else row["experiment"],
             )  # fmt: skip
 
     def claimable(self, device: str) -> bool:

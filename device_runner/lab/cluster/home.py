@@ -163,6 +163,9 @@ class Home:
 
     def tidy(self) -> None:
         """Remove what Ray left of earlier sessions, the latest apart."""
+        # and its word of where the last head was: beside a lab host of the same machine, which goes on looking for a head that
+        # was killed, Ray would take that head for alive, and start none
+        (self.root / "ray" / "ray_current_cluster").unlink(missing_ok=True)
         sessions = [each for each in (self.root / "ray").glob("session_2*") if each.is_dir() and not each.is_symlink()]
         for session in sorted(sessions)[:-_SESSIONS_KEPT]:
             shutil.rmtree(session, ignore_errors=True)

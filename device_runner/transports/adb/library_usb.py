@@ -4,41 +4,61 @@ from __future__ import annotations
 
 import contextlib
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 from device_runner.transports.adb import states
 from device_runner.transports.adb.devices import Attached
-from edgedeploy.errors import UserError
+from edgedeploy.errors import TransientError, UserError
 
 
 def transport(serial: str) -> Any:
-    """Raises UserError without libusb1 or without permission, Absent when no phone with that serial is there."""
+    """Raises UserError without libusb1 or without permission, Absent when no phone with that serial is there, TransientError
+    when it goes meanwhile; so does its `connect`.
+    """
     try:
+        import usb1
         from adb_shell.exceptions import UsbDeviceNotFoundError
         from adb_shell.transport.usb_transport import UsbTransport
-        from usb1 import USBContext, USBErrorAccess, USBErrorBusy
     except (ImportError, OSError):
         raise UserError(
             "a phone on USB needs adb (apt install adb) or libusb (pip install 'edgedeploy[usb]', apt install libusb-1.0-0)"
         ) from None
+
+    def connect(self: Any, transport_timeout_s: float | None = None) -> None:
+        with _translated(serial, usb1):
+            UsbTransport.connect(self, transport_timeout_s)
+
     # the library's class has one for good, which hears from udev alone of what is plugged in later: in a container, where there
     # is none, a phone whose cable was out would not be found again
-    context = USBContext().open()
-    kind = type("UsbTransport", (UsbTransport,), {"USB1_CTX": context, "_HANDLE_CACHE": weakref.WeakValueDictionary()})
+    context = usb1.USBContext()
+    kind: Any = type("UsbTransport", (UsbTransport,), {"USB1_CTX": context, "connect": connect})
     try:
-        found = kind.find_adb(serial, None, None)  # type: ignore[attr-defined]
-    except BaseException as error:
+        with _translated(serial, usb1):
+            context.open()
+            found = kind.find_adb(serial, None, None)
+    except UsbDeviceNotFoundError:
         context.close()
-        if isinstance(error, UsbDeviceNotFoundError):
-            raise states.no_device(serial, "no such phone on USB") from None
-        if isinstance(error, USBErrorAccess):
-            raise states.no_permission(serial) from None
-        if isinstance(error, USBErrorBusy):
-            raise UserError(f"{serial} is held by another program, an adb server perhaps: adb kill-server") from None
+        raise states.no_device(serial, "no such phone on USB") from None
+    except BaseException:
+        context.close()
         raise
     # not when it is closed, which the library does before it connects, too
     weakref.finalize(found, context.close)
     return found
+
+
+@contextlib.contextmanager
+def _translated(serial: str, usb1: Any) -> Iterator[None]:
+    """What libusb raises, as errors of ours."""
+    try:
+        yield
+    except usb1.USBErrorAccess:
+        raise states.no_permission(serial) from None
+    except usb1.USBErrorBusy:
+        raise UserError(f"{serial} is held by another program, an adb server perhaps: adb kill-server") from None
+    except usb1.USBError as error:
+        raise TransientError(f"{serial}: USB lost it ({error})") from None
 
 
 def attached() -> list[Attached]:

@@ -6,10 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from adb_shell.transport import usb_transport
 
 from device_runner import inventory
-from device_runner.transports.adb import keys, library_io
+from device_runner.transports.adb import keys, library_io, library_usb
 from device_runner.transports.adb.pairing import pair
 from device_runner.transports.adb.server import Address, Server
 from device_runner.transports.adb.settings import DEFAULT_WORK_ROOT, Settings
@@ -113,7 +112,32 @@ def test_what_is_private_in_adb_shell_is_there() -> None:
         assert callable(getattr(library_io._AdbIOManager, name))
     device = library_io.AdbDevice(library_io.BaseTransport.__new__(_Nothing))
     assert {"_io_manager", "_maxdata"} <= set(vars(device))
-    assert {"USB1_CTX", "_HANDLE_CACHE", "find_adb"} <= {*vars(usb_transport.UsbTransport)}
+
+
+def test_what_the_library_has_for_usb_is_there() -> None:
+    from adb_shell.transport.usb_transport import UsbTransport
+
+    assert {"USB1_CTX", "find_adb", "connect"} <= {*vars(UsbTransport)}
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"), [("NoDevice", TransientError), ("IO", TransientError), ("Access", UserError), ("Busy", UserError)]
+)  # fmt: skip
+@pytest.mark.parametrize("step", ["find_adb", "connect"])
+def test_what_libusb_says_of_a_phone_that_goes_is_an_error_of_ours(
+    monkeypatch: pytest.MonkeyPatch, raised: str, expected: type[Exception], step: str
+) -> None:
+    """A phone on USB is not to be had here, so libusb's word for each is made up."""
+    import usb1
+    from adb_shell.transport.usb_transport import UsbTransport
+
+    def fails(*_: object) -> None:
+        raise getattr(usb1, f"USBError{raised}")
+
+    monkeypatch.setattr(UsbTransport, "find_adb", classmethod(lambda kind, *_: kind(None, None)))
+    monkeypatch.setattr(UsbTransport, step, fails)
+    with pytest.raises(expected):
+        library_usb.transport("EDGE0001").connect(1.0)
 
 
 class _Nothing(library_io.BaseTransport):  # type: ignore[misc]

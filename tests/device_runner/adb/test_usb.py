@@ -112,26 +112,17 @@ def test_a_phone_that_is_not_there_is_said_to_be(phone: UsbPhone, machine: Machi
         phone.plug_in()
 
 
-#: launches of several seconds, so that there is a middle to pull the cable in on a machine where each look takes one
-_LAUNCHES = (
-    "--launches",
-    "2",
-    "--warmup-count",
-    "1",
-    "--warmup-ms",
-    "0",
-    "--min-count",
-    "5",
-    "--min-ms",
-    "15000",
-    "--max-seconds",
-    "60",
-)
-_SAMPLING = f"grep -ls steady {PHONE_ROOT}/data/local/tmp/edgedeploy/runs/*/*/events.jsonl || true"
+#: of several seconds, so that there is a middle to pull the cable in on a machine where each look takes one
+_LAUNCHES = ("--launches=2", "--warmup-count=1", "--warmup-ms=0", "--min-count=5", "--min-ms=15000", "--max-seconds=60")
+_SAMPLING = f"""grep -lsE '"phase": ?"steady"' {PHONE_ROOT}/data/local/tmp/edgedeploy/runs/*/*/events.jsonl || true"""
 
 
+# each of its waits says more than the limit on all tests does
+@pytest.mark.timeout(3 * _SEC)
 def test_a_bench_whose_cable_is_pulled_in_a_launch_goes_on(phone: UsbPhone, machine: Machine, way: str, fast: Path) -> None:
     """The launch goes on by itself meanwhile, and nothing of it is lost."""
+    # what a bench that failed has left
+    machine.vm.run(["sh", "-c", f"rm -rf {PHONE_ROOT}/data/local/tmp/edgedeploy/runs/*"])
     bench = ["bench", fast, "--device", f"adb:{SERIAL}", *_LAUNCHES, "--out", f"/run/runs-{way}", "--json"]
     name = machine.start(way, *bench)
     end = time.monotonic() + _SEC
@@ -145,5 +136,5 @@ def test_a_bench_whose_cable_is_pulled_in_a_launch_goes_on(phone: UsbPhone, mach
     phone.restart_adbd()
     done = machine.vm.wait(name, _SEC)
     assert done.exit_code == 0, done
-    (run,) = json.loads(done.stdout)["runs"]
-    assert (run["valid"], run["launches"]) == (True, 2), run
+    said = machine.vm.run(["sh", "-c", f"cat /run/runs-{way}/*/run.json"]).stdout
+    assert [launch["valid"] for launch in json.loads(said)["launches"]] == [True, True], said

@@ -147,7 +147,8 @@ class Cluster:
 
     def __init__(self, root: Path, environment: Mapping[str, str], listen: str) -> None:
         with socket.socket() as free:
-            free.bind((listen, 0))
+            # beyond 127.0.0.1 Ray listens on all addresses
+            free.bind((listen if listen == "127.0.0.1" else "", 0))
             self.port = free.getsockname()[1]
         self.address = f"{listen}:{self.port}"
         self._root, self._environment, self._listen = root, environment, listen

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from device_runner import probing
 from device_runner.inventory.device import Device
 from device_runner.lab import health, presence, view
 from device_runner.lab.presence import Watch
@@ -104,6 +107,41 @@ def test_a_phone_that_is_pulled_out_and_comes_back_after_a_reboot_is_seen(
 ) -> None:
     device = Device("pixel7", Target("adb", phone.serial))
     comes_goes_and_comes_back(real_queue, device, phone.power_off, phone.boot, monkeypatch)
+
+
+def test_a_phone_that_hangs_up_on_everybody_is_dead_and_costs_a_look_now_and_then(
+    real_queue: SqliteQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """adb calls it offline and then forgets it, whenever it is looked at."""
+    with adbd.adb_server(tmp_path / "adb") as server, socket.create_server(("127.0.0.1", 0)) as rude:
+        monkeypatch.setenv("HOME", str(tmp_path / "adb"))
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
+        asked: list[float] = []
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    rude.accept()[0].close()
+
+        def probe(*arguments: Any) -> probing.Probe:
+            asked.append(time.monotonic())
+            return real_probe(*arguments)
+
+        real_probe = probing.probe
+        monkeypatch.setattr(probing, "probe", probe)
+        threading.Thread(target=hang_up, daemon=True).start()
+        watch, before = Watch(real_queue, lambda: None), threading.active_count()
+        watch.follow([Device("pixel7", Target("adb", f"127.0.0.1:{rude.getsockname()[1]}"))])
+        try:
+            until(lambda: word_of(real_queue, "pixel7") == "dead", real_queue.events)
+            time.sleep(2 * presence.LOOK_SEC)
+            # one that tracks, one that looks
+            assert threading.active_count() - before <= 2
+            assert len(asked) <= 4
+        finally:
+            watch.end()
+        rude.shutdown(socket.SHUT_RDWR)
+    assert word_of(real_queue, "pixel7") == "dead"
 
 
 def inventory_of(tmp_path: Path, **devices: dict[str, object]) -> Path:

@@ -207,6 +207,8 @@ def test_the_job_of_a_device_that_is_gone_does_not_wait_for_it_where_another_is_
     clock.turn(5)
     other = claimed(queue, "b")
     assert (other.job, other.experiment != lease.experiment) == (lease.job, True)
+    # which may be complete by now, its word not having come
+    assert (lease.begun, other.begun) == ("", lease.experiment)
 
 
 def test_what_was_begun_on_a_device_comes_first(queue: SqliteQueue) -> None:
