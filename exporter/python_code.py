@@ -12,7 +12,7 @@ import importlib.metadata
 import sys
 import sysconfig
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -78,6 +78,8 @@ class Watched:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._began = time.time_ns() - _CLOCK_NS
+        #: as it is when a note is looked at: the folders that a converter puts in front (ONNX Runtime's) are not there then
+        self._path = list(sys.path)
         self._sources = {name: source.resolve() for name in names if (source := source_of(name)) is not None}
         self._subjects: dict[Path, list[Subject]] = {}
         #: path -> digest, of what is known before the export
@@ -117,7 +119,7 @@ class Watched:
             files,
             {str(path): [str(each) for each in inside(path)] for path in folders},
             {package: version for package in packages if (version := _version(package)) is not None},
-            {name: where for name in sorted(names) if (where := _found(name))},
+            {name: where for name in sorted(names) if (where := _found(name, self._path))},
         )
 
     def _files(self) -> set[Path]:
@@ -158,10 +160,10 @@ def _packages() -> Mapping[str, list[str]]:
     return importlib.metadata.packages_distributions()
 
 
-def _found(name: str) -> list[str]:
-    """Where a module of this name would be imported from now; nothing where no file is."""
+def _found(name: str, path: Sequence[str] | None = None) -> list[str]:
+    """Where a module of this name would be imported from, by sys.path or another one; nothing where no file is."""
     try:
-        spec = PathFinder.find_spec(name)
+        spec = PathFinder.find_spec(name, path)
     except (ImportError, ValueError):
         return []
     if spec is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -121,6 +122,28 @@ def test_a_module_that_was_written_and_imported_meanwhile_is_not_relied_on(folde
         del sys.modules["edgedeploy_test_late"]
     assert isinstance(found, str)
     assert "edgedeploy_test_late.py changed" in found
+
+
+def test_a_module_of_a_folder_that_was_put_into_the_path_meanwhile_does_not_make_all_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime's quantiser does so."""
+    (folder / "late").mkdir()
+    (folder / "late/edgedeploy_test_late.py").write_text("")
+    # what is older than the export has not changed meanwhile
+    time.sleep(0.1)
+    exporting = watched()
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(folder / "late")
+        __import__("edgedeploy_test_late")
+    try:
+        found = exporting.depends()
+    finally:
+        del sys.modules["edgedeploy_test_late"]
+    assert isinstance(found, Depends), found
+    assert holds(found)
+    appended("late/edgedeploy_test_late.py")(folder)
+    assert not holds(found)
 
 
 def test_a_module_that_torch_writes_anew_in_each_process_does_not_count(folder: Path) -> None:
