@@ -29,6 +29,7 @@ from tests.bench_hosts.adbd import AdbServer, Phone
 from tests.device_runner import tiny
 from tests.device_runner.conftest import BRIEF
 from tests.device_runner.native.support import ORDER, json_of
+from tests.device_runner.ssh.conftest import eventually
 
 _HOME = f"/data/data/{ID}"
 _WORK = "/data/local/tmp/edgedeploy"
@@ -56,7 +57,12 @@ def run(device: Device, store: Store, *paths: Path) -> Finished:
 
 
 def left(phone: Phone) -> dict[str, str]:
-    """What of ours runs on the phone, and what lies on it that is no cache."""
+    """What of ours runs on the phone, and what lies on it that is no cache. A look that was under way is given its moment to end."""
+    eventually(lambda: not left_now(phone))
+    return left_now(phone)
+
+
+def left_now(phone: Phone) -> dict[str, str]:
     running = {str(pid): line for pid, line in phone.processes().items() if ID in line or "instrument" in line}
     lying = [path for path in ("handover", "am", "runs") if phone.inside(f"{_WORK}/{path}").exists()]
     return {**running, **dict.fromkeys(lying, "lies about")}
