@@ -57,7 +57,7 @@ def run(device: Device, store: Store, *paths: Path) -> Finished:
 
 
 def left(phone: Phone) -> dict[str, str]:
-    """What of ours runs on the phone, and what lies on it that is no cache. A look that was under way is given its moment to end."""
+    """What of ours runs on the phone, and what lies on it that is no cache, once a look that was under way had time to end."""
     eventually(lambda: not left_now(phone))
     return left_now(phone)
 
