@@ -72,6 +72,11 @@ def test_imported_and_measured_runs_are_not_mixed_unless_told(taken: tuple[Path,
     assert json.loads(best.stdout)["choice"]["run"] == f"{FIRST}.00"
 
 
+def test_a_file_that_is_not_there_is_said_before_the_mapping_is_asked_for(tmp_path: Path, invoke: Invoke) -> None:
+    done = invoke("results", "import", str(tmp_path / "nothing.csv"), "--out", str(tmp_path / "runs"))
+    assert (done.returncode, "nothing.csv' does not exist" in done.stderr) == (2, True), done.stderr
+
+
 def test_the_same_file_is_imported_once(taken: tuple[Path, dict[str, Any]], tmp_path: Path, invoke: Invoke) -> None:
     done = invoke("results", "import", str(tmp_path / "study.csv"), *MAPPED, "--out", str(taken[0]))
     assert (done.returncode, "imported already" in done.stderr) == (2, True)

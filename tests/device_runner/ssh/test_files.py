@@ -14,6 +14,7 @@ from device_runner.deadline import Deadline, DeadlineExpired
 from device_runner.retry import with_backoff
 from device_runner.transports import ssh_command, ssh_login
 from device_runner.transports.base import Stat, Transport
+from edgedeploy.bundle import file_sha256
 from edgedeploy.errors import TransientError, UserError
 from tests.bench_hosts import fault_proxy
 from tests.bench_hosts.fault_proxy import FaultProxy
@@ -43,6 +44,13 @@ def test_push_repairs_a_file_that_was_damaged_there(device: Transport, source: P
     there.write_bytes(there.read_bytes()[:-1] + b"x")
     assert device.push(source, "model", soon()) is True
     assert there.read_bytes() == source.read_bytes()
+
+
+def test_a_file_that_is_not_what_is_known_of_it_arrives_under_no_name(device: Transport, source: Path) -> None:
+    with pytest.raises(TransientError, match="arrived damaged"):
+        device.push(source, "store/model", soon(), sha256="0" * 64)
+    assert below(device) == []
+    assert device.push(source, "store/model", soon(), sha256=file_sha256(source))
 
 
 def test_a_pushed_file_is_for_its_owner_alone_and_may_be_a_program(device: Transport, tmp_path: Path) -> None:
