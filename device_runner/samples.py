@@ -46,6 +46,9 @@ class Samples:
 def read(path: Path) -> Samples:
     """Parse `samples.bin`. A file cut short gives what is in it; InternalError for one that is none."""
     header = path.open("rb").read(_HEADER_BYTES)
+    if not any(header):
+        # made, and its runner ended before it wrote who it is: that launch never came to sampling
+        return Samples.none()
     if len(header) < _HEADER_BYTES or header[:4] != _MAGIC or int.from_bytes(header[4:8], "little") != 1:
         raise InternalError("the runner's sample file is not one of version 1")
     capacities = [int.from_bytes(header[at : at + 8], "little") for at in (8, 16)]
