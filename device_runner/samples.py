@@ -46,7 +46,7 @@ class Samples:
 def read(path: Path) -> Samples:
     """Parse `samples.bin`. A file cut short gives what is in it; InternalError for one that is none."""
     header = path.open("rb").read(_HEADER_BYTES)
-    if not any(header):
+    if header == bytes(_HEADER_BYTES):
         # made, and its runner ended before it wrote who it is: that launch never came to sampling
         return Samples.none()
     if len(header) < _HEADER_BYTES or header[:4] != _MAGIC or int.from_bytes(header[4:8], "little") != 1:

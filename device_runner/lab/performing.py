@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from device_runner import benching, inventory
+from device_runner import benching, experiment, inventory
 from device_runner.device_lock import DeviceInUse
 from device_runner.device_plan import for_device
 from device_runner.lab.plan_file import How
@@ -49,13 +49,12 @@ def perform(lease: Lease, progress: StatusLine, started: Callable[[str], None]) 
     return [record.id for record in finished.records], [_outcome(record) for record in finished.records]
 
 
-def _completed(store: Store, experiment: str) -> list[str]:
+def _completed(store: Store, begun: str) -> list[str]:
     """The runs of an experiment that is committed and valid, all of it; else none."""
-    if not experiment or not store.has_experiment(experiment):
+    if not begun or not store.has_experiment(begun):
         return []
-    runs = store.runs_of(experiment)
-    whole = len(runs) == len(store.experiment(experiment)["artifacts"])
-    return runs if whole and all(store.read(run).valid for run in runs) else []
+    runs = list(experiment.read(store, begun).runs)
+    return runs if all(store.is_finished(run) and store.read(run).valid for run in runs) else []
 
 
 def _begin(

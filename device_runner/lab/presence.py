@@ -93,10 +93,10 @@ class Watch:
             now.wait(max(LOOK_SEC, LOOK_EACH_SEC * len(self._now)))
 
     def _ask(self, device: Device) -> None:
-        attached = self._attached
         serial = device.target.address
-        known = attached is not None and device.target.transport == "adb" and device in self._phones.get(serial, [])
-        word = attached.get(serial, "") if known and attached is not None else None
+        attached = self._attached if device in self._phones.get(serial, []) else None
+        # adb's, "" for a phone that it does not have; None for what it is not asked about
+        word = attached.get(serial, "") if attached is not None else None
         if word == "" and not _over_network(device):
             self._tell(device, "dead", "not attached")
             return
@@ -109,8 +109,8 @@ class Watch:
                 self._tell(device, "present", "in use")
             return
         # over the network the server forgets a phone that went away, and connecting to it is how it comes back
-        asked = word and (word == "unauthorized" or not _over_network(device))
-        found = probing.probe(device, [Phone(serial, word)] if word and asked else [])
+        told = word and (word == "unauthorized" or not _over_network(device))
+        found = probing.probe(device, [Phone(serial, word)] if word and told else [])
         if found.state != "unknown":
             self._tell(device, _STATES[found.state], found.detail)
 

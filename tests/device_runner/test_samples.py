@@ -41,7 +41,7 @@ def test_a_file_cut_short_gives_what_is_in_it(tmp_path: Path) -> None:
         assert len(read.steady) == min(2, max(0, whole - 8))
 
 
-@pytest.mark.parametrize("data", [b"EDGS", b"X" * 64, b"EDGS" + struct.pack("<IQQQ", 2, 1, 1, 0)])
+@pytest.mark.parametrize("data", [b"", b"EDGS", b"X" * 64, b"EDGS" + struct.pack("<IQQQ", 2, 1, 1, 0)])
 def test_another_file_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "s").write_bytes(data)
     with pytest.raises(InternalError):
@@ -49,7 +49,7 @@ def test_another_file_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 def test_a_file_whose_runner_ended_before_it_wrote_its_header_has_no_samples(tmp_path: Path) -> None:
-    for size in (0, 10, 32, 4096):
+    for size in (32, 4096):
         (tmp_path / "s").write_bytes(bytes(size))
         read = samples.read(tmp_path / "s")
         assert (len(read.warmup), len(read.steady)) == (0, 0)

@@ -58,14 +58,13 @@ def run(device: Device, store: Store, *paths: Path) -> Finished:
 
 def left(phone: Phone) -> dict[str, str]:
     """What of ours runs on the phone, and what lies on it that is no cache, once a look that was under way had time to end."""
-    eventually(lambda: not left_now(phone))
-    return left_now(phone)
-
-
-def left_now(phone: Phone) -> dict[str, str]:
-    running = {str(pid): line for pid, line in phone.processes().items() if ID in line or "instrument" in line}
+    eventually(lambda: not running(phone))
     lying = [path for path in ("handover", "am", "runs") if phone.inside(f"{_WORK}/{path}").exists()]
-    return {**running, **dict.fromkeys(lying, "lies about")}
+    return {**running(phone), **dict.fromkeys(lying, "lies about")}
+
+
+def running(phone: Phone) -> dict[str, str]:
+    return {str(pid): line for pid, line in phone.processes().items() if ID in line or "instrument" in line}
 
 
 def test_a_run_inside_the_app(phone: Phone, device: Device, app: App, fast: Path, slow: Path, store: Store) -> None:

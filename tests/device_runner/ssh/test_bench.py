@@ -26,6 +26,7 @@ from tests.bench_hosts import fault_proxy, sshd
 from tests.bench_hosts.fault_proxy import FaultProxy
 from tests.bench_hosts.sshd import Sshd
 from tests.device_runner import tiny, too_new
+from tests.device_runner.adb.conftest import plug_in, pull_out
 from tests.device_runner.conftest import BRIEF
 from tests.device_runner.ssh.conftest import eventually
 from tests.device_runner.test_launch_ends import processes_of
@@ -150,10 +151,9 @@ def test_a_cable_pulled_in_the_middle_of_a_push(cable: FaultProxy, work: Path, s
 
 
 def pull_for_a_second(cable: FaultProxy) -> None:
-    cable.refuse()
-    cable.cut()
+    pull_out(cable)
     time.sleep(1)
-    cable.refuse(False)
+    plug_in(cable)
 
 
 def sshd_digest(path: Path) -> str:
@@ -180,8 +180,7 @@ def test_a_board_that_stays_away_ends_the_bench_in_time_and_leaves_it_to_be_resu
     monkeypatch.setattr("device_runner.retry.FIRST_PAUSE_SEC", 0.1)
 
     def pull(directory: Path) -> None:
-        cable.refuse()
-        cable.cut()
+        pull_out(cable)
 
     pulling = during_launch(work, 1, pull)
     options = ["--device", DEVICE, "--launches", "3", "--warmup-ms", "1", "--min-ms", "1500", "--max-seconds", "6", "--json"]
@@ -198,7 +197,7 @@ def test_a_board_that_stays_away_ends_the_bench_in_time_and_leaves_it_to_be_resu
     assert partial is not None
     assert [launch.valid for launch in partial.launches] == [True]
 
-    cable.refuse(False)
+    plug_in(cable)
     (record,) = resume(store).records
     assert record.launches[0] == partial.launches[0]
     assert [(launch.index, launch.position, launch.valid) for launch in record.launches] == [
@@ -213,15 +212,14 @@ def test_a_board_that_stays_away_ends_the_bench_in_time_and_leaves_it_to_be_resu
 
 def test_ctrl_c_while_the_board_is_away_loses_no_launch(cable: FaultProxy, work: Path, store: Store, fast: Path) -> None:
     def pull_and_stop(directory: Path) -> None:
-        cable.refuse()
-        cable.cut()
+        pull_out(cable)
         os.kill(os.getpid(), signal.SIGINT)
 
     stopping = during_launch(work, 1, pull_and_stop)
     with pytest.raises(KeyboardInterrupt):
         run(store, fast, how=LONG)
     stopping.join()
-    cable.refuse(False)
+    plug_in(cable)
     (record,) = resume(store).records
     assert [(launch.index, launch.valid, bool(launch.flags)) for launch in record.launches] == [
         (0, True, False), (1, True, True), (2, True, False),
