@@ -38,6 +38,11 @@ LEVELS = 255
 #: how many bins two neighbouring candidates of the entropy method are apart
 STRIDE = 16
 
+#: how many values are counted at once: their intermediate results stay in a core's cache
+_PIECE = 16384
+#: limits above the one, no more bins than the other: the quotient of the two is a normal float32, every bin's number too
+_TINY, _EXACT = 2.0**-100, 2**22
+
 Counts = npt.NDArray[np.int64]
 
 
@@ -84,13 +89,19 @@ class Histogram:
         if self.limit == 0.0:
             self.zeros += flat.size
             return
-        # float64: a float32 product can round a value just below an edge into the next bin
-        index = np.floor(flat * np.float64(self.half_bins / self.limit)).astype(np.int64) + self.half_bins
-        zeros = int(np.count_nonzero(flat == 0))
-        counted = np.bincount(np.minimum(index, 2 * self.half_bins - 1), minlength=2 * self.half_bins)
-        counted[self.half_bins] -= zeros
-        self.counts += counted
-        self.zeros += zeros
+        # the bins' number and the limit are powers of two, so a float32 times their quotient is exact, if it stays normal
+        kind = np.float32 if _TINY < self.limit <= self.half_bins <= _EXACT else np.float64
+        scale, last = kind(self.half_bins / self.limit), kind(self.half_bins - 1)
+        for start in range(0, flat.size, _PIECE):
+            piece = flat[start : start + _PIECE]
+            place = np.multiply(piece, scale, dtype=kind)
+            np.floor(place, out=place)
+            np.minimum(place, last, out=place)
+            place += kind(self.half_bins)
+            zeros = int(np.count_nonzero(piece == 0))
+            self.counts += np.bincount(place.astype(np.int64), minlength=2 * self.half_bins)
+            self.counts[self.half_bins] -= zeros
+            self.zeros += zeros
 
     def _grow(self, magnitude: float) -> None:
         if magnitude <= self.limit:

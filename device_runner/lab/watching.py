@@ -72,15 +72,19 @@ def drawn(shown: Snapshot) -> Table:
 def _lines(queue: Queue, is_run: Callable[[], bool]) -> None:
     known = queue.events(most=1)
     last = known[-1].id if known else 0
+    shown = snapshot(queue, is_run=is_run())
+    if not _over(shown):
+        # the next event may be minutes away
+        print(summary(shown), flush=True)  # noqa: T201 - this is the command's output
     while True:
-        shown = snapshot(queue, is_run=is_run())
         for event in queue.events(last):
-            print(line(event.at, event.device, event.text), flush=True)  # noqa: T201 - this is the command's output
+            print(line(event.at, event.device, event.text), flush=True)  # noqa: T201
             last = event.id
         if _over(shown):
             print(summary(shown), flush=True)  # noqa: T201
             return
         time.sleep(_TURN_SEC)
+        shown = snapshot(queue, is_run=is_run())
 
 
 def line(at: float, device: str, text: str) -> str:

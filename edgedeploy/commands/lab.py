@@ -217,7 +217,12 @@ def watch(where: Path | None, cluster: str | None) -> None:
     from device_runner.lab import watching
 
     is_run, queue = _opened(where, cluster)
-    watching.watch(queue, is_run)
+    try:
+        watching.watch(queue, is_run)
+    except KeyboardInterrupt:
+        # the usual end of watching, and no end of what is watched
+        click.echo("edgedeploy: watched no longer; the lab goes on", err=True)
+        raise click.exceptions.Exit(130) from None
 
 
 def _hold(

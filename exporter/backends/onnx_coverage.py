@@ -49,10 +49,10 @@ _UNKNOWN = ("Attention", "QAttention", "MultiHeadAttention", "Einsum", "LSTM", "
 
 
 def of(optimised: Path, scratch: Path) -> Coverage:
-    """The coverage of a model from its optimised form."""
+    """The coverage of a model from its optimised form, whose weights may be in a file of `scratch`."""
     import onnx
 
-    heavy = [op for _, op in heavy_operators(onnx.load(str(optimised)), scratch)]
+    heavy = [op for _, op in heavy_operators(onnx.load(str(optimised), load_external_data=False), scratch)]
     unknown = Counter(op.kind for op in heavy if op.compute == "unknown")
     return counting.coverage(METHOD, heavy, partitions=1, off_backend=unknown)
 

@@ -32,6 +32,10 @@ LACKS = {
 }
 #: errors only: the optimiser's notes about the model are of no use to our callers
 SEVERITY_ERROR = 3
+#: ONNX Runtime's name of the options for the weights of the optimised model that it writes
+_WEIGHTS = "session.optimized_model_external_initializers"
+#: shapes and other small constants, which the optimiser and shape inference read, stay in the graph
+_SMALL_BYTES = 1024
 
 
 class OnnxCpu:
@@ -44,9 +48,23 @@ class OnnxCpu:
         """As `Runtime.refuses`; see LACKS."""
         return refusal(self.precisions, LACKS, family, precision)
 
-    def session(self, model: Path, threads: int) -> onnxruntime.InferenceSession:
-        """A session on the CPU with `threads` threads inside an operator, operators one after the other."""
-        return _session(model, threads)
+    def session(self, model: Path, threads: int, optimised: Path | None = None) -> onnxruntime.InferenceSession:
+        """As `OnnxBackend.session`: on the CPU with `threads` threads inside an operator, operators one after the other."""
+        with quiet():
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+            options.log_severity_level = SEVERITY_ERROR
+            if optimised is not None:
+                # the level above this one lays float convolutions out in blocks for this very host, and renames them
+                options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+                options.optimized_model_filepath = str(optimised)
+                # its weights beside it: who reads the graph has no use for them, and who runs it maps them
+                options.add_session_config_entry(f"{_WEIGHTS}_file_name", "weights")
+                options.add_session_config_entry(f"{_WEIGHTS}_min_size_in_bytes", str(_SMALL_BYTES))
+            return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
     def schemes(self, work: Work) -> tuple[str, ...]:
         """One per family; see `onnx_quantise.SCHEMES` for what they hold and why there is no second."""
@@ -93,13 +111,10 @@ class OnnxCpu:
         with converting("onnx", f"convert this model to {precision}"), tempfile.TemporaryDirectory() as scratch:
             return onnx_convert.convert(float_model, work, precision, Path(scratch), destination)
 
-    def coverage(self, model: Path) -> Coverage:
+    def coverage(self, optimised: Path) -> Coverage:
         """As `OnnxBackend.coverage`."""
-        with tempfile.TemporaryDirectory(prefix="edgedeploy-onnx-") as scratch:
-            optimised = Path(scratch) / "optimised.onnx"
-            _session(model, 1, optimised)
-            with quiet():
-                return onnx_coverage.of(optimised, Path(scratch))
+        with quiet():
+            return onnx_coverage.of(optimised, optimised.parent)
 
 
 def _called(work: Work, name: str) -> str:
@@ -117,18 +132,3 @@ def _feeds(work: Work) -> Iterator[Feeds]:
         return calibration_examples(work)
     names = work.given.own_inputs
     return (dict(zip(names, example.values(), strict=True)) for example in calibration_examples(work))
-
-
-def _session(model: Path, threads: int, optimised: Path | None = None) -> onnxruntime.InferenceSession:
-    with quiet():
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = SEVERITY_ERROR
-        if optimised is not None:
-            # the level above this one lays float convolutions out in blocks for this very host, and renames them
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-            options.optimized_model_filepath = str(optimised)
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -82,12 +82,14 @@ def read(model: Path) -> tuple[list[Node], list[Tensor]]:
     return nodes, tensors
 
 
-def float_activations(tensors: Sequence[Tensor]) -> dict[str, tuple[int, int]]:
-    """Float tensors that are computed or fed: name -> (index, rank)."""
+def float_activations(nodes: Sequence[Node], tensors: Sequence[Tensor], kinds: Collection[str]) -> dict[str, tuple[int, int]]:
+    """Float tensors that are computed or fed and that operators of these kinds (empty: any) read or write: name -> (index,
+    rank), in the file's order."""
+    touched = {index for node in nodes if not kinds or node.kind in kinds for index in (*node.inputs, *node.outputs)}
     return {
         tensor.name: (index, len(tensor.shape))
         for index, tensor in enumerate(tensors)
-        if tensor.type == "FLOAT32" and not tensor.constant
+        if index in touched and tensor.type == "FLOAT32" and not tensor.constant
     }
 
 

@@ -48,8 +48,9 @@ class OnnxBackend(Protocol):
         """As `Runtime.refuses`."""
         ...
 
-    def session(self, model: Path, threads: int) -> onnxruntime.InferenceSession:
-        """A session with this backend's execution provider."""
+    def session(self, model: Path, threads: int, optimised: Path | None = None) -> onnxruntime.InferenceSession:
+        """A session with this backend's execution provider; the graph as it is optimised is written where `optimised` says,
+        with files beside it."""
         ...
 
     def schemes(self, work: Work) -> tuple[str, ...]:
@@ -74,8 +75,8 @@ class OnnxBackend(Protocol):
         """Write the model in one of `precisions`; returns what the manifest says of it."""
         ...
 
-    def coverage(self, model: Path) -> Coverage:
-        """What became of the model's heavy operators."""
+    def coverage(self, optimised: Path) -> Coverage:
+        """What became of a model's heavy operators, from what `session` wrote of it."""
         ...
 
 
@@ -173,14 +174,17 @@ class OnnxRuntime:
     def _lowered(
         self, work: Work, written: Path, destination: Path, scheme: dict[str, Any], own: Mapping[str, Int8End] = NO_OWN
     ) -> Lowered:
-        with converting(self.name, "load what was made of this model"):
-            session = self._backend.session(written, 1)
-        require_outputs(self.name, work, [given.shape for given in session.get_outputs()])
+        with tempfile.TemporaryDirectory(prefix="edgedeploy-onnx-") as scratch:
+            optimised = Path(scratch) / "optimised.onnx"
+            with converting(self.name, "load what was made of this model"):
+                session = self._backend.session(written, 1, optimised)
+            require_outputs(self.name, work, [given.shape for given in session.get_outputs()])
+            coverage = self._backend.coverage(optimised)
         return Lowered(
             file=destination,
             inputs=_ports(work.given.own_inputs if work.given else None, work.signature.inputs, own),
             outputs=_ports(work.given.own_outputs if work.given else None, work.signature.outputs, own),
-            coverage=self._backend.coverage(written),
+            coverage=coverage,
             scheme=scheme,
         )
 

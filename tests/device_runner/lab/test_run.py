@@ -161,6 +161,12 @@ def test_a_stopped_lab_keeps_what_it_has_and_the_same_command_goes_on(lab: Lab, 
     plan = lab.plan({"artifacts": [str(fast)], "devices": ["local"], "repeats": 2}, plan=SLOW)
     process = lab.start("run", plan, "--lab", str(lab.place.root))
     experiment = next(job.experiment for job in lab.in_a_launch() if job.state == "running")
+    watching = lab.start("watch", "--lab", str(lab.place.root))
+    assert watching.stdout is not None
+    assert watching.stdout.readline()
+    watching.send_signal(signal.SIGINT)
+    assert "the lab goes on" in watching.communicate(timeout=60)[1]
+    assert (watching.returncode, process.poll()) == (130, None)
     process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
