@@ -12,6 +12,7 @@ from device_runner import device_lock, probing
 from device_runner.inventory.device import Device
 from device_runner.inventory.discover import Phone
 from device_runner.lab.queue import Presence, Queue
+from device_runner.transports.adb.server_link import is_network
 from device_runner.transports.adb.tracking import tracked
 from edgedeploy.errors import EdgedeployError
 
@@ -79,7 +80,7 @@ class Watch:
                 if state == "unauthorized":
                     self._tell(device, "unauthorised", "accept this host's key on the phone's screen")
                 # over the network "offline" is one that went away and one that is just being connected to
-                elif state != "device" and not _over_network(device):
+                elif state != "device" and not is_network(serial):
                     self._tell(device, "dead", f"adb says {state}" if state else "not attached")
                 if came_or_went:
                     self._now[device.name].set()
@@ -97,7 +98,7 @@ class Watch:
         attached = self._attached if device in self._phones.get(serial, []) else None
         # adb's, "" for a phone that it does not have; None for what it is not asked about
         word = attached.get(serial, "") if attached is not None else None
-        if word == "" and not _over_network(device):
+        if word == "" and not is_network(serial):
             self._tell(device, "dead", "not attached")
             return
         if device_lock.in_use(device) is not None:
@@ -109,7 +110,7 @@ class Watch:
                 self._tell(device, "present", "in use")
             return
         # over the network the server forgets a phone that went away, and connecting to it is how it comes back
-        told = word and (word == "unauthorized" or not _over_network(device))
+        told = word and (word == "unauthorized" or not is_network(serial))
         found = probing.probe(device, [Phone(serial, word)] if word and told else [])
         if found.state != "unknown":
             self._tell(device, _STATES[found.state], found.detail)
@@ -126,7 +127,3 @@ class Watch:
             return
         if before is None or before[0] != presence:
             self._woken()
-
-
-def _over_network(device: Device) -> bool:
-    return ":" in device.target.address
