@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 #: what one flatbuffer can be, with room for what is not weights
 _MOST_BYTES = 2**31 - 2**24
 
@@ -20,6 +22,11 @@ def write(result: Any, destination: Path) -> None:
         written = Path(scratch) / "quantised.tflite"
         result.export_model(str(written), overwrite=True)
         if written.stat().st_size < _MOST_BYTES:
-            flatbuffer_utils.write_model(flatbuffer_utils.read_model(str(written)), str(destination))
+            model = flatbuffer_utils.read_model(str(written))
+            for buffer in model.buffers:
+                if buffer.data is not None:
+                    # of a memoryview, which those behind the flatbuffer are, the builder makes a vector byte by byte, in Python
+                    buffer.data = np.frombuffer(buffer.data, np.uint8)
+            flatbuffer_utils.write_model(model, str(destination))
         else:
             destination.write_bytes(written.read_bytes())
