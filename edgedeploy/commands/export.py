@@ -51,7 +51,7 @@ class SomeFailed(EdgedeployError):
 @click.option("--calibration-samples", type=click.IntRange(1, 100_000), default=256, show_default=True,
               help="Examples the int8 ranges are calibrated on.")  # fmt: skip
 @click.option("--calibration", "methods", default="all", show_default=True, metavar="METHOD[,METHOD…]",
-              help="minmax, percentile, entropy, or all: the most accurate on the validation set is kept.")  # fmt: skip
+              help="minmax, percentile, entropy, or all: the nearest to the float model by validation is kept.")  # fmt: skip
 @click.option("--max-drop", "max_points", type=FiniteRange(-100, 100), default=3.0, show_default=True,
               help="Points of accuracy an int8 lowering may lose against its float model; more fails the export.")  # fmt: skip
 @click.option("--cut", default="auto", show_default=True, metavar="WHERE",

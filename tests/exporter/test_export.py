@@ -70,8 +70,10 @@ def test_what_the_manifest_says_is_so(tiny_export: tuple[Path, list[Outcome]], r
     assert dsptq.drop.against == read(out, "identity", runtime).digest
     assert dsptq.recipe.transforms == ("distilled",)
     assert dsptq.lineage.student == "5" * 64
-    methods = {entry["method"] for entry in sptq.recipe.parameters["candidates"]}
-    assert methods == {"minmax", "percentile", "entropy"}
+    candidates = sptq.recipe.parameters["candidates"]
+    assert {entry["method"] for entry in candidates} == {"minmax", "percentile", "entropy"}
+    nearest = min(candidates, key=lambda entry: (entry["divergence_nats"], -entry["accuracy"]))
+    assert sptq.recipe.parameters["calibration"] == nearest["method"]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
