@@ -51,7 +51,8 @@ class Candidate:
         """For the manifest."""
         if not self.stages:
             return {"scheme": self.scheme, "method": self.method, "error": self.error}
-        apart = {} if self.divergence is None else {"divergence_nats": round(self.divergence, 7)}
+        # of any size: a model that is sure of its classes has tiny ones
+        apart = {} if self.divergence is None else {"divergence_nats": float(f"{self.divergence:.6g}")}
         return {
             "scheme": self.scheme, "method": self.method,
             "accuracy": round(self.accuracy, 5), **apart, "mean_abs_error": round(self.mean_abs, 6),
