@@ -68,14 +68,11 @@ def divergence(reference: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
     """
     if not (np.isfinite(reference).all() and np.isfinite(logits).all()):
         return float("inf")
-    ours, theirs = _log_softmax(logits), _log_softmax(reference)
-    return float((np.exp(theirs) * (theirs - ours)).sum(axis=-1).mean())
+    import torch
+    from torch.nn import functional
 
-
-def _log_softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    found: npt.NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return found
+    ours, theirs = (functional.log_softmax(torch.from_numpy(each.astype(np.float64)), dim=-1) for each in (logits, reference))
+    return float(functional.kl_div(ours, theirs, reduction="batchmean", log_target=True))
 
 
 def best(

@@ -48,11 +48,11 @@ _TRANSPOSED = "ConvTranspose"
 _UNKNOWN = ("Attention", "QAttention", "MultiHeadAttention", "Einsum", "LSTM", "GRU", "RNN")
 
 
-def of(optimised: Path, scratch: Path) -> Coverage:
-    """The coverage of a model from its optimised form, whose weights may be in a file of `scratch`."""
+def of(optimised: Path) -> Coverage:
+    """The coverage of a model from its optimised form, whose weights may be in a file beside it. Writes there, and runs it."""
     import onnx
 
-    heavy = [op for _, op in heavy_operators(onnx.load(str(optimised), load_external_data=False), scratch)]
+    heavy = [op for _, op in heavy_operators(onnx.load(str(optimised), load_external_data=False), optimised.parent)]
     unknown = Counter(op.kind for op in heavy if op.compute == "unknown")
     return counting.coverage(METHOD, heavy, partitions=1, off_backend=unknown)
 

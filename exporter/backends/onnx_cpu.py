@@ -114,7 +114,7 @@ class OnnxCpu:
     def coverage(self, optimised: Path) -> Coverage:
         """As `OnnxBackend.coverage`."""
         with quiet():
-            return onnx_coverage.of(optimised, optimised.parent)
+            return onnx_coverage.of(optimised)
 
 
 def _called(work: Work, name: str) -> str:

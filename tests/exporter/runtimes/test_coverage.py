@@ -68,7 +68,7 @@ def test_what_onnx_runtime_computes_uncounted_is_listed(tmp_path: Path) -> None:
     ends = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 4])]
     graph = helper.make_graph([node], "g", ends, [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 1, 4])], weights)
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "model.onnx")
-    coverage = onnx_coverage.of(tmp_path / "model.onnx", tmp_path)
+    coverage = onnx_coverage.of(tmp_path / "model.onnx")
     assert coverage.off_backend == {"LSTM": 1}
 
 
