@@ -44,8 +44,8 @@ def locate(stated: Path | None = None) -> Path | None:
     if stated is not None or variable:
         named = stated if stated is not None else Path(str(variable)).expanduser()
         if not named.is_file():
-            by = "--devices" if stated is not None else "$EDGEDEPLOY_DEVICES"
-            raise UserError(f"{named}: no such file ({by}); `edgedeploy devices add` makes one")
+            by, do = ("--devices", "name another") if stated is not None else ("$EDGEDEPLOY_DEVICES", "unset the variable")
+            raise UserError(f"{named}: no such file ({by}); {do}, or `edgedeploy devices add` makes it")
         return named
     return next((path for path in default_paths() if path.is_file()), None)
 

@@ -89,7 +89,7 @@ def test_where_the_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     (here / "devices.yaml").write_text("devices:\n")
     assert file.locate() == Path("devices.yaml")
     monkeypatch.setenv("EDGEDEPLOY_DEVICES", str(variable))
-    with pytest.raises(UserError, match=r"EDGEDEPLOY_DEVICES"):
+    with pytest.raises(UserError, match=r"EDGEDEPLOY_DEVICES\); unset the variable"):
         file.locate()
     variable.write_text("devices:\n")
     assert file.locate() == variable
