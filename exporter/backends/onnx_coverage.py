@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edgedeploy.artifact import Coverage, HeavyOp
 from exporter.backends import counting
+from exporter.backends.onnx_unfused import unfused
 
 METHOD = (
     "the graph as ONNX Runtime's optimiser on the exporting host leaves it (level extended): an operator counts as int8 "
@@ -82,7 +83,6 @@ def heavy_operators(model: Any, scratch: Path) -> list[tuple[int, HeavyOp]]:
 def run_on_zeros(whole: Any, names: Sequence[str], scratch: Path) -> dict[str, npt.NDArray[Any]]:
     """These tensors of a model that is fed zeros; those of its outputs too. The model itself is left as it is."""
     import onnx
-    import onnxruntime
 
     model = onnx.ModelProto()
     model.CopyFrom(whole)
@@ -90,12 +90,7 @@ def run_on_zeros(whole: Any, names: Sequence[str], scratch: Path) -> dict[str, n
     for name in dict.fromkeys(names):
         if name and name not in there:
             model.graph.output.append(onnx.ValueInfoProto(name=name))
-    told = scratch / "told.onnx"
-    onnx.save(model, str(told))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(str(told), options, providers=["CPUExecutionProvider"])
+    session = unfused(model, scratch / "told.onnx")
     feeds = {
         info.name: np.zeros(
             [dim.dim_value for dim in info.type.tensor_type.shape.dim],

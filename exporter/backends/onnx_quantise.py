@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from exporter.backends import onnx_fold, onnx_rewrites
+from exporter.backends.onnx_unfused import unfused
 from exporter.calibration import Ranges
 from exporter.runtimes.base import NO_OWN, CalibrationMethod, Int8End
 from exporter.runtimes.lowering import Feeds
@@ -93,7 +94,6 @@ def calibrate(
     """
     with quiet():
         import onnx
-        import onnxruntime
 
         model = onnx.ModelProto()
         model.CopyFrom(prepared)
@@ -102,13 +102,7 @@ def calibrate(
         model.graph.output.extend(
             onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in tensors if name not in given
         )
-        observed = scratch / "observed.onnx"
-        onnx.save(model, str(observed))
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # nothing fused: every tensor has to be there under its own name
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        session = onnxruntime.InferenceSession(str(observed), options, providers=["CPUExecutionProvider"])
+        session = unfused(model, scratch / "observed.onnx")
     inputs = {given.name for given in session.get_inputs()}
     computed = [name for name in tensors if name not in inputs]
     ranges = Ranges(trained)

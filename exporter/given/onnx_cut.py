@@ -14,6 +14,7 @@ import numpy as np
 
 from edgedeploy.errors import UserError
 from edgedeploy.signature import Signature, TensorSpec
+from exporter.backends.onnx_unfused import unfused
 from exporter.given import onnx_graph
 from exporter.given.file import GivenFile
 from exporter.given.onnx_graph import OnnxGraph
@@ -65,22 +66,13 @@ def _named(graph: OnnxGraph, candidates: Sequence[Position], name: str) -> Posit
 def _nodes_ms(graph: OnnxGraph) -> list[float]:
     """Median milliseconds of each node by ONNX Runtime's profiler: one thread, zeros, nothing fused, as the nodes are cut."""
     import onnx
-    import onnxruntime
 
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
     for index, node in enumerate(model.graph.node):
         node.name = f"n{index}"
     with tempfile.TemporaryDirectory(prefix="edgedeploy-given-") as scratch:
-        named = Path(scratch) / "named.onnx"
-        onnx.save(model, str(named))
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = 1
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.enable_profiling = True
-        options.profile_file_prefix = str(Path(scratch) / "profile")
-        session = onnxruntime.InferenceSession(str(named), options, providers=["CPUExecutionProvider"])
+        session = unfused(model, Path(scratch) / "named.onnx", Path(scratch) / "profile")
         feeds = {own: np.zeros(spec.shape, spec.dtype) for own, spec in _inputs(graph).items()}
         for _ in range(WARMUP + ROUNDS):
             session.run(None, feeds)
