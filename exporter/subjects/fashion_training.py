@@ -122,11 +122,12 @@ def student_plan(
 ) -> Plan:
     """How a `network` is distilled from a fine-tuned model; `base`: digests of what `start` reads besides the seed.
 
-    recipe.extra has the temperature and alpha of `hinton_loss`.
+    recipe.extra has the temperature and alpha of `hinton_loss`. Where alpha is 0 the teacher is not asked, and the run is the
+    same whoever it would be.
     """
     temperature, alpha = float(recipe.extra["temperature"]), float(recipe.extra["alpha"])
 
-    def examples(progress: Progress | None) -> tuple[int, StepLoss]:
+    def taught(progress: Progress | None) -> tuple[int, StepLoss]:
         train = fashion_data.split("train")
         # its answers to the images as they are stand for the mirrored ones too: it learnt to see no difference
         soft = soft_answers(teacher, train, INPUTS, f"{name} teacher's answers", progress)
@@ -142,10 +143,10 @@ def student_plan(
         recipe=recipe,
         skeleton=lambda progress: network(),
         start=start,
-        examples=examples,
+        examples=taught if alpha else _examples,
         inputs=lambda: {
             "train": fashion_data.split("train").digest(),
-            "teacher": state_digest(teacher),
+            **({"teacher": state_digest(teacher)} if alpha else {}),
             **(base or {}),
         },
         validate=validate,

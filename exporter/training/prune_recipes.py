@@ -35,7 +35,7 @@ _BY_SUBJECT: dict[str, PruneRecipe] = {
         _CONVOLUTIONAL, "fashion-lite0", "485701dc8fe127396440bb306cc63c1b0d05e1fcaebf7a6c10e027b915391c58"
     ),
     "fashion-lite2": _shipped(
-        _CONVOLUTIONAL, "fashion-lite2", "460a8cd1d59de6bb58e8026d8047822f677583078b5c63d3bcfdc5058a986d21"
+        _CONVOLUTIONAL, "fashion-lite2", "00c00e70d48f430f3f849ef2480d2a29dcbd991cb7ede8ce2974ce51abaff5a0"
     ),
     "film-minilm": _shipped(_TRANSFORMER, "film-minilm", "013594bdd418ed7833cc15ee34ef9078e9b1b3fc048f78d7c1aba9885b595d0a"),
     "news-minilm": _shipped(_TRANSFORMER, "news-minilm", "9b6a56e1dc46955e59331758e92c5d7107bda8a131d239f6bedce5aeb6a7fba8"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -165,3 +166,10 @@ def test_a_layer_with_narrower_heads_still_runs() -> None:
 def test_the_embeddings_are_frozen_and_nothing_else_is() -> None:
     model = MiniLM(Config(layers=1))
     assert [name for name, parameter in model.named_parameters() if not parameter.requires_grad] == ["position", "word.weight"]
+
+
+@pytest.mark.parametrize(("alpha", "runs"), [(0.0, 1), (0.5, 2)])
+def test_a_student_that_learns_from_the_labels_alone_is_the_same_whoever_its_teacher_is(alpha: float, runs: int) -> None:
+    teachers = [fashion_lite2.SUBJECT.model(False, None).model, EfficientNetLite("lite2", 10)]
+    recipe = replace(fashion_lite2.STUDENT_RECIPE, extra={**fashion_lite2.STUDENT_RECIPE.extra, "alpha": alpha})
+    assert len({fashion_lite2.student_plan(teacher, recipe, None).key() for teacher in teachers}) == runs
