@@ -45,7 +45,7 @@ def locate(stated: Path | None = None) -> Path | None:
         named = stated if stated is not None else Path(str(variable)).expanduser()
         if not named.is_file():
             by, do = ("--devices", "name another") if stated is not None else ("$EDGEDEPLOY_DEVICES", "unset the variable")
-            raise UserError(f"{named}: no such file ({by}); {do}, or `edgedeploy devices add` makes it")
+            raise UserError(f"{named}: no such file ({by}); {do}, or `edgedeploy devices add` makes one")
         return named
     return next((path for path in default_paths() if path.is_file()), None)
 

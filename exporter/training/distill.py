@@ -97,6 +97,7 @@ class DistilledStudent:
         plan = self.plan(teacher)
         if plan.shipped is not None and not retrain:
             taught_by = read_metadata(plan.shipped.path).get("inputs", {}).get("teacher")
-            if taught_by != state_digest(teacher):
+            # None: of a student that learnt from the labels alone
+            if taught_by is not None and taught_by != state_digest(teacher):
                 plan = replace(plan, shipped=None)
         return obtain(plan, retrain, progress)

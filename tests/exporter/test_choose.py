@@ -20,6 +20,26 @@ def test_divergence_is_that_of_the_probabilities() -> None:
     assert divergence(np.array([[1000.0, -1000.0]]), np.array([[-1000.0, 1000.0]])) == pytest.approx(2000.0)
 
 
+def test_a_network_that_ends_in_a_softmax_diverges_as_its_logits_do() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (50, 10))
+    other = logits + rng.normal(0, 0.3, logits.shape)
+    probabilities, others = (np.exp(each) / np.exp(each).sum(1, keepdims=True) for each in (logits, other))
+    assert divergence(probabilities.astype(np.float32), others.astype(np.float32)) == pytest.approx(
+        divergence(logits, other), rel=0.01
+    )
+    # in steps of an int8 softmax: zeros, and sums that are not quite 1
+    assert 0 < divergence(probabilities, np.round(others * 256) / 256) < 0.1
+
+
+def test_scores_that_are_no_probabilities_are_logits() -> None:
+    # not below 0, as after a ReLU, and one row adds up to 1 by chance
+    reference = np.array([[0.25, 0.75], [2.0, 1.0]])
+    assert divergence(reference, reference[:, ::-1]) == pytest.approx(
+        (0.5 * math.tanh(0.25) + 1.0 * math.tanh(0.5)) / 2, rel=1e-6
+    )
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_what_is_no_number_is_farthest(bad: float) -> None:
     assert divergence(np.zeros((2, 3)), np.array([[0.0, 0.0, 0.0], [0.0, bad, 0.0]])) == math.inf

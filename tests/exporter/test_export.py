@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from edgedeploy import bundle, isa
 from edgedeploy.bundle import Bundle
@@ -16,7 +18,7 @@ from edgedeploy.errors import ClaimError, UserError
 from exporter import choose, host_timing, runtimes
 from exporter.export import Outcome, export
 from exporter.options import Options
-from exporter.subjects.base import Split, SplitName, Subject
+from exporter.subjects.base import Progress, Split, SplitName, Subject, Weights
 from tests.exporter import tiny
 from tests.exporter.cli import run_cli
 
@@ -74,6 +76,33 @@ def test_what_the_manifest_says_is_so(tiny_export: tuple[Path, list[Outcome]], r
     assert {entry["method"] for entry in candidates} == {"minmax", "percentile", "entropy"}
     kept = next(entry for entry in candidates if entry["method"] == sptq.recipe.parameters["calibration"])
     assert kept["divergence_nats"] <= max(min(entry["divergence_nats"] for entry in candidates), choose.NEGLIGIBLE_NATS)
+
+
+def test_the_calibration_that_an_outlier_spoils_is_not_kept(tmp_path: Path) -> None:
+    """One pixel of the calibration set is a hundred times too bright: minmax, the first that is tried, is the farthest."""
+
+    def split(name: SplitName) -> Split:
+        usual = tiny.split(name)
+        if name != "calibration":
+            return usual
+        image = usual.batch(0, len(usual))["image"].copy()
+        image[5, :, 3, 4] = 300.0
+        return Split({"image": image}, usual.labels, dict)
+
+    def unsure(retrain: bool, progress: Progress | None) -> Weights:
+        # tiny's own answers are so sure that hardly anything changes them
+        net = copy.deepcopy(tiny.trained(24))
+        with torch.no_grad():
+            for parameter in net.get_submodule("head").parameters():
+                parameter.div_(10)
+        return Weights(net, "9" * 64, "trained now")
+
+    subject = dataclasses.replace(tiny.subject, split=split, model=unsure)
+    assert [outcome.error for outcome in made(tmp_path, "sptq", subject=subject)] == [None, None]
+    parameters = read(tmp_path, "sptq", "onnx").manifest.recipe.parameters
+    apart = {entry["method"]: entry["divergence_nats"] for entry in parameters["candidates"]}
+    assert apart["minmax"] > 5 * choose.NEGLIGIBLE_NATS > apart["entropy"]
+    assert parameters["calibration"] == "entropy"
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

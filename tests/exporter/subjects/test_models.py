@@ -168,8 +168,20 @@ def test_the_embeddings_are_frozen_and_nothing_else_is() -> None:
     assert [name for name, parameter in model.named_parameters() if not parameter.requires_grad] == ["position", "word.weight"]
 
 
-@pytest.mark.parametrize(("alpha", "runs"), [(0.0, 1), (0.5, 2)])
-def test_a_student_that_learns_from_the_labels_alone_is_the_same_whoever_its_teacher_is(alpha: float, runs: int) -> None:
-    teachers = [fashion_lite2.SUBJECT.model(False, None).model, EfficientNetLite("lite2", 10)]
-    recipe = replace(fashion_lite2.STUDENT_RECIPE, extra={**fashion_lite2.STUDENT_RECIPE.extra, "alpha": alpha})
-    assert len({fashion_lite2.student_plan(teacher, recipe, None).key() for teacher in teachers}) == runs
+class _Silent(EfficientNetLite):
+    """A teacher that must not be asked."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        raise AssertionError("asked")
+
+
+def test_a_student_that_learns_from_the_labels_alone_is_the_same_whoever_its_teacher_is() -> None:
+    teachers = [fashion_lite2.SUBJECT.model(False, None).model, _Silent("lite2", CLASSES)]
+    usual = fashion_lite2.STUDENT_RECIPE
+    alone = replace(usual, extra={**usual.extra, "alpha": 0.0})
+    assert len({fashion_lite2.student_plan(teacher, alone, None).key() for teacher in teachers}) == 1
+    assert len({fashion_lite2.student_plan(teacher, usual, None).key() for teacher in teachers}) == 2
+    examples, _ = fashion_lite2.student_plan(teachers[1], alone, None).examples(None)
+    assert examples == 55_000
+    with pytest.raises(AssertionError, match="asked"):
+        fashion_lite2.student_plan(teachers[1], usual, None).examples(None)
