@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgedeploy.artifact import Coverage, Precision
 from exporter.backends import onnx_convert, onnx_coverage, onnx_ends, onnx_quantise
+from exporter.backends.onnx_unfused import SEVERITY_ERROR
 from exporter.backends.precisions import refusal
 from exporter.runtimes.base import CalibrationMethod, Int8End, Work
 from exporter.runtimes.lowering import Feeds, calibration_examples, converting
@@ -30,8 +31,6 @@ LACKS = {
         "and fuses nothing; QLinearConv needs calibrated ranges, so use --op sptq"
     ),
 }
-#: errors only: the optimiser's notes about the model are of no use to our callers
-SEVERITY_ERROR = 3
 #: ONNX Runtime's name of the options for the weights of the optimised model that it writes
 _WEIGHTS = "session.optimized_model_external_initializers"
 #: shapes and other small constants, which the optimiser and shape inference read, stay in the graph

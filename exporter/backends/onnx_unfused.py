@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import onnxruntime
 
-#: of onnxruntime: warnings are not shown
-_ERROR = 3
+#: of its log: errors only; the optimiser's notes about the model are of no use to our callers
+SEVERITY_ERROR = 3
 
 
 def unfused(model: Any, file: Path, profile: Path | None = None) -> onnxruntime.InferenceSession:
@@ -23,7 +23,7 @@ def unfused(model: Any, file: Path, profile: Path | None = None) -> onnxruntime.
 
     onnx.save(model, str(file))
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERROR
+    options.log_severity_level = SEVERITY_ERROR
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if profile is not None:
         options.intra_op_num_threads = 1
